@@ -81,6 +81,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
             "interpreters.redis",
             "interpreters.sqlite.connection",
         },
+        {"interpreters.postgres.limits"},
         {
             "interpreters.nats.storage",
             "interpreters.postgres.statements",

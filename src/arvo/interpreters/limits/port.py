@@ -17,6 +17,11 @@ class SlotRequest:
     delivery: Delivery
     slots: tuple[Slot, ...]
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The ids of the slots that the delivery gives back when it is settled."""
+        return tuple(slot.id for slot in self.slots if slot.seconds is None)
+
 
 @runtime_checkable
 class HoldsLimits(Protocol):

@@ -437,5 +437,5 @@ def _give_up(delivery: Delivery) -> list[int]:
 
     Where the answer is lost, the next attempt acquires them anew.
     """
-    held, delivery.progress.holds = held_ids([delivery]), False
+    held, delivery.progress.slots = held_ids([delivery]), None
     return held

@@ -12,6 +12,7 @@ from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.record_log import RecordEntry, next_entry
 from arvo.interpreters.ports.results import Committed
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.limits.release import release
 from arvo.interpreters.postgres.statements import records, timers
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter
@@ -110,6 +111,7 @@ class _Group:
         )
         if sum(row["kind"] == "inserted" for row in returned) != len(new):
             raise WriteConflict
+        await self._free_slots(batches, refused)
         sent = sorted((row["id"], row["mine"]) for row in returned if row["kind"] == "sent")
         return _owned_rows(batches, refused, sent)
 
@@ -137,6 +139,20 @@ class _Group:
         await dead_letter(
             connection, dsn, [entry for batch in batches for entry in batch.dead_letters]
         )
+
+    async def _free_slots(
+        self, batches: Sequence[WriteBatch], refused: Sequence[Refusal | None]
+    ) -> None:
+        """Free the slots of the deliveries that were removed."""
+        holding = [
+            batch
+            for batch, result in zip(batches, refused, strict=True)
+            if batch.slots and acknowledged([batch], [result])
+        ]
+        if holding:
+            ids = [id_ for batch in holding for id_ in batch.delivery_ids]
+            slots = [slot for batch in holding for slot in batch.slots]
+            await release(self.connection, self.dsn, ids, slots)
 
     def _next_entry(self, rows: WorkflowRows) -> RecordEntry:
         return next_entry(rows.record, rows.before, self._workflow(rows).room, self.dsn.codec)

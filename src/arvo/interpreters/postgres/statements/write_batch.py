@@ -130,7 +130,8 @@ class WriteBatch:
     chain has followers (see `CommitChain`). *dead_letters*: see
     `DeadLetterRow`. *claim_own*: True if this worker shall own the new *deliveries* at once, as
     far as their keys are free. *is_chain*: it is a `CommitChain`, and is applied or refused without
-    a reason. *passing_keys*: the hashes of those of the chain. *size*: a rough estimate in bytes.
+    a reason. *passing_keys*: the hashes of those of the chain. *slots*: what *delivery* gives back.
+    *size*: a rough estimate in bytes.
     """
 
     delivery_ids: tuple[int, ...] = ()
@@ -142,7 +143,12 @@ class WriteBatch:
     claim_own: bool = False
     is_chain: bool = False
     passing_keys: tuple[int, ...] = ()
+    slots: tuple[str, ...] = field(init=False)
     size: int = field(init=False)
+
+    @slots.default
+    def _find_slots(self) -> tuple[str, ...]:
+        return () if self.delivery is None else self.delivery.progress.slots or ()
 
     @size.default
     def _estimate_size(self) -> int:

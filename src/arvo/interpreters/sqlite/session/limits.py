@@ -12,7 +12,7 @@ from arvo.interpreters.sqlite.statements.limits import Acquired, acquire
 async def acquire_slots(session: Session, requests: Sequence[SlotRequest]) -> list[bool]:
     """Acquire the slots of deliveries in one transaction; those that get none are forgotten."""
     writer, worker_id = await session.open(), session.worker_id
-    open_ = [request for request in requests if not request.delivery.progress.holds]
+    open_ = [request for request in requests if request.delivery.progress.slots is None]
     numbered = [(delivery_id(request.delivery), request.slots) for request in open_]
 
     def work(connection: sqlite3.Connection) -> Acquired:
@@ -22,12 +22,13 @@ async def acquire_slots(session: Session, requests: Sequence[SlotRequest]) -> li
 
     def on_done(acquired: Acquired) -> None:
         for request, is_held in zip(open_, acquired.held, strict=True):
-            request.delivery.progress.holds = is_held
-            if not is_held:
+            if is_held:
+                request.delivery.progress.slots = request.places
+            else:
                 session.claims.drop(request.delivery)
         if acquired.is_woken:
             session.claims.notify()
 
     if open_:
         await writer.write(work, on_done)
-    return [request.delivery.progress.holds for request in requests]
+    return [request.delivery.progress.slots is not None for request in requests]

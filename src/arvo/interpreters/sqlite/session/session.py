@@ -314,7 +314,7 @@ class Session:
 
 def held_ids(settled: Iterable[Delivery]) -> list[int]:
     """Return the rows of those of the deliveries that hold slots of limits."""
-    return [delivery_id(delivery) for delivery in settled if delivery.progress.holds]
+    return [delivery_id(delivery) for delivery in settled if delivery.progress.slots]
 
 
 def _to_delivery(row: StoredMessage) -> Delivery:
