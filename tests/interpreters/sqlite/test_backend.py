@@ -385,8 +385,16 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert sent == stored > 2
 
 
+def without_limits(connection: sqlite3.Connection) -> None:
+    """Bring the tables for deliveries back to version 16."""
+    connection.execute("drop index delivery_parked")
+    connection.execute("drop index delivery_parked_due")
+    connection.execute("alter table delivery drop column parked")
+
+
 def journals_in_rows(connection: sqlite3.Connection) -> None:
     """Bring the tables for records back to version 9."""
+    without_limits(connection)
     connection.execute("drop index workflow_by_workflow_id")
     connection.execute("alter table workflow drop column workflow_id")
     connection.execute("alter table workflow drop column labels")
@@ -492,6 +500,7 @@ def test_workflows_of_the_version_before_are_found_by_their_ids(tmp_path: Path) 
         async with Runtime(shop, SqliteBackend(str(path))) as runtime:
             await runtime.request(order_request("order-1"), timeout=60)
         with closing(sqlite3.connect(path)) as connection, connection:
+            without_limits(connection)
             connection.execute("drop index workflow_by_workflow_id")
             connection.execute("alter table workflow drop column workflow_id")
             connection.execute("alter table workflow drop column labels")

@@ -40,9 +40,8 @@ class MemoryLimits:
 
     def release(self, delivery: Delivery) -> None:
         """Free the slots of a delivery, if it holds any."""
-        number = _number(delivery)
-        if self._table.has(number):
-            self._apply(self._table.release(number, _now()))
+        if isinstance(delivery.token, int) and self._table.has(delivery.token):
+            self._apply(self._table.release(delivery.token, _now()))
 
     def stop(self) -> None:
         """Free all slots, and make the parked deliveries ready."""
