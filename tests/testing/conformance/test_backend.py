@@ -32,6 +32,7 @@ from tests.testing.conformance import (
     wrong,
     wrong_archives,
     wrong_chains,
+    wrong_limits,
     wrong_order,
     wrong_reports,
 )
@@ -39,6 +40,7 @@ from tests.testing.conformance import (
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
 ATTEMPTS = 10
+PARKED_IS_WOKEN = "test_a_parked_delivery_is_delivered_when_a_place_is_free"
 
 
 class OfBackend(BackendConformance):
@@ -215,6 +217,27 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
             "test_a_chain_with_followers_yields_to_a_cancellation",
         ),
         (wrong_chains.LoadsEmptyRecords, "test_many_records_are_loaded_at_once"),
+        (wrong_limits.ParksNone, "test_a_slot_has_no_more_holders_than_places"),
+        (wrong_limits.HoldsTwice, "test_a_delivery_that_holds_its_slots_holds_them_once"),
+        (wrong_limits.NeverWakes, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfCommits, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfDeadLetters, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfNacks, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfChains, "test_a_chain_frees_the_slots_of_its_delivery"),
+        (wrong_limits.WakesTheLastFirst, "test_the_first_that_was_accepted_is_woken_first"),
+        (
+            wrong_limits.WakesOnlyOnRelease,
+            "test_one_that_finds_its_other_slot_full_lets_the_next_one_go",
+        ),
+        (
+            wrong_limits.ParkedFreesItsKey,
+            "test_a_parked_delivery_holds_back_the_others_of_its_key",
+        ),
+        (wrong_limits.ForgetsStarts, "test_a_start_counts_when_its_delivery_is_settled"),
+        (
+            wrong_limits.NeverStartsAgain,
+            "test_deliveries_above_a_rate_come_one_after_the_other",
+        ),
         (wrong.FiresEarly, "test_a_timer_fires_once_and_not_early"),
         (wrong.FiresTwice, "test_a_timer_fires_once_and_not_early"),
         (wrong.LosesDeadLetters, "test_a_dead_letter_preserves_all_its_fields"),
