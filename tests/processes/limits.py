@@ -50,8 +50,8 @@ ship = Contract(
 )
 
 
-def ship_parcel(event: Event[Ship]) -> Effects[Emit]:
-    yield from call(load_parcel, event.data)
+def ship_shipment(event: Event[Ship]) -> Effects[Emit]:
+    yield from call(load_shipment, event.data)
     return Emit(Shipped(event.data.number))
 
 
@@ -59,7 +59,7 @@ system = System(
     [
         EventHandler(
             ship,
-            {"1.0.0": ship_parcel},
+            {"1.0.0": ship_shipment},
             limits=[
                 Limit(concurrent=CONCURRENT),
                 Limit(concurrent=1, per=lambda event: event.data.customer),
@@ -69,17 +69,17 @@ system = System(
 )
 
 
-async def load_parcel(parcel: Ship) -> None:
-    """Take some time; note a parcel that was loaded, and one for which there was no room."""
-    folder = Path(parcel.folder)
+async def load_shipment(shipment: Ship) -> None:
+    """Take some time; note a shipment that was loaded, and one for which there was no room."""
+    folder = Path(shipment.folder)
     with ExitStack() as stack:
         places = [f"any-{number}" for number in range(CONCURRENT)]
         has_room = any(stack.enter_context(_lock(folder / place)) for place in places)
-        is_alone = stack.enter_context(_lock(folder / f"of-{parcel.customer}"))
+        is_alone = stack.enter_context(_lock(folder / f"of-{shipment.customer}"))
         if not has_room or not is_alone:
-            _note(folder / "exceeded", parcel)
+            _note(folder / "exceeded", shipment)
         await asyncio.sleep(EFFECT_SECONDS)
-        _note(folder / "loaded", parcel)
+        _note(folder / "loaded", shipment)
 
 
 @contextmanager
@@ -95,9 +95,9 @@ def _lock(path: Path) -> Iterator[bool]:
         os.close(file)
 
 
-def _note(path: Path, parcel: Ship) -> None:
+def _note(path: Path, shipment: Ship) -> None:
     with path.open("a") as file:
-        file.write(f"{parcel.number}\n")
+        file.write(f"{shipment.number}\n")
 
 
 def run_limited(url: str, report: Callable[[], None]) -> None:
@@ -105,17 +105,17 @@ def run_limited(url: str, report: Callable[[], None]) -> None:
     asyncio.run(work(system, url, report))
 
 
-async def send_parcels(url: str, folder: Path, numbers: range) -> None:
-    """Send parcels of some customers."""
+async def send_shipments(url: str, folder: Path, numbers: range) -> None:
+    """Send shipments of some customers."""
     async with Client(system, open_backend(url)) as client:
         for number in numbers:
-            parcel = Ship(number, f"c{number % CUSTOMERS}", str(folder))
-            event: Event[Any] = ship["1.0.0"].accepts(parcel, source="com.processes.test")
+            shipment = Ship(number, f"c{number % CUSTOMERS}", str(folder))
+            event: Event[Any] = ship["1.0.0"].accepts(shipment, source="com.processes.test")
             await client.send(event)
 
 
 async def wait_until_idle(url: str, timeout: float) -> None:
-    """Wait until no process has a parcel, and none waits."""
+    """Wait until no process has a shipment, and none waits."""
     backend = open_backend(url)
     async with asyncio.timeout(timeout):
         while (await backend.depth()).total:  # noqa: ASYNC110 - other processes settle them
@@ -124,6 +124,6 @@ async def wait_until_idle(url: str, timeout: float) -> None:
 
 
 def notes(folder: Path, name: str) -> set[int]:
-    """Return the numbers of the parcels that were *loaded*, or *exceeded* a limit."""
+    """Return the numbers of the shipments that were *loaded*, or *exceeded* a limit."""
     path = folder / name
     return set(map(int, path.read_text().split())) if path.exists() else set()

@@ -3,21 +3,21 @@
 import asyncio
 from pathlib import Path
 
-from tests.processes.limits import notes, run_limited, send_parcels, wait_until_idle
+from tests.processes.limits import notes, run_limited, send_shipments, wait_until_idle
 from tests.processes.test_order import postgres_server
 from tests.processes.workers import start_workers
 
 WORKERS = 4
-PARCELS = 60
+SHIPMENTS = 60
 KILLS = 2
 TIMEOUT_SECONDS = 180.0
 
 
 def check(url: str, folder: Path) -> None:
-    """Ship parcels with four processes, of which some are killed and replaced."""
+    """Ship shipments with four processes, of which some are killed and replaced."""
     with start_workers(url, WORKERS, run_limited) as workers:
         for part in range(KILLS + 1):
-            asyncio.run(send_parcels(url, folder, range(part, PARCELS, KILLS + 1)))
+            asyncio.run(send_shipments(url, folder, range(part, SHIPMENTS, KILLS + 1)))
             if part < KILLS:
                 workers.kill(workers.processes[0])
                 workers.start()
@@ -25,7 +25,7 @@ def check(url: str, folder: Path) -> None:
         workers.stop()
 
     assert notes(folder, "exceeded") == set()
-    assert notes(folder, "loaded") == set(range(PARCELS))
+    assert notes(folder, "loaded") == set(range(SHIPMENTS))
 
 
 def test_four_processes_hold_limits_on_sqlite(tmp_path: Path) -> None:

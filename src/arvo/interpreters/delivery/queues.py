@@ -186,11 +186,11 @@ class InProcessQueues:
         del self._blocked[key]
         if self._ready_keys.pop(key, 0):
             ready = self._queues[name].ready
-            kept = [each for each in ready if key_of(each.message.to) != key]
-            self.ready -= len(ready) - len(kept)
+            left = [each for each in ready if key_of(each.message.to) != key]
+            self.ready -= len(ready) - len(left)
             ready.clear()
-            ready.extend(kept)
-            if not kept:
+            ready.extend(left)
+            if not left:
                 del self._filled[name]
 
     @property
