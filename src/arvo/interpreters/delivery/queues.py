@@ -184,14 +184,18 @@ class InProcessQueues:
         if key is None:
             return
         del self._blocked[key]
-        if self._ready_keys.pop(key, 0):
-            ready = self._queues[name].ready
-            left = [each for each in ready if key_of(each.message.to) != key]
-            self.ready -= len(ready) - len(left)
-            ready.clear()
-            ready.extend(left)
-            if not left:
-                del self._filled[name]
+        if not self._ready_keys[key] or name not in self._filled:
+            return
+        ready = self._queues[name].ready
+        left = [each for each in ready if key_of(each.message.to) != key]
+        self.ready -= len(ready) - len(left)
+        self._ready_keys[key] -= len(ready) - len(left)
+        if not self._ready_keys[key]:
+            del self._ready_keys[key]
+        ready.clear()
+        ready.extend(left)
+        if not left:
+            del self._filled[name]
 
     @property
     def delayed(self) -> int:

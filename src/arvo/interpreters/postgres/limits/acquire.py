@@ -43,7 +43,7 @@ async def acquire(
     async with connection.transaction():
         await lock_slots(connection, dsn, [slot.id for slot in slots])
         own = await _own(connection, dsn, worker_id, requests, now)
-        holders = await _count(connection, dsn, slots)
+        holders = await _count(connection, dsn, slots, [id_ for id_, _ in own])
         decided = decide([each for _, each in own], lambda slot: holders.get(slot.id, 0))
         held = [it for it, full in zip(own, decided.full, strict=True) if full is None]
         parked = [(id_, full) for (id_, _), full in zip(own, decided.full, strict=True) if full]
@@ -90,16 +90,22 @@ update arvo.delivery set owner = null where id = any($1::bigint[]) and owner = $
 """
 
 
-async def _count(connection: Connection, dsn: Dsn, slots: Sequence[Slot]) -> dict[str, int]:
-    """Return how many hold each slot, without the starts that count no more."""
-    if rates := [slot.id for slot in slots if slot.seconds is not None]:
-        await connection.execute(dsn.sql(_END), rates)
-    rows = await connection.fetch(dsn.sql(_COUNT), [slot.id for slot in slots])
+async def _count(
+    connection: Connection, dsn: Dsn, slots: Sequence[Slot], own: Sequence[int]
+) -> dict[str, int]:
+    """Return how many hold each slot, without the starts that count no more.
+
+    Nor the *own* deliveries: a process of a version without limits may have released their worker.
+    """
+    names = [slot.id for slot in slots]
+    await connection.execute(dsn.sql(_END), names, own)
+    rows = await connection.fetch(dsn.sql(_COUNT), names)
     return {row["slot"]: row["number"] for row in rows}
 
 
 _END: Final = """
-delete from arvo.hold where slot = any($1::text[]) and until <= clock_timestamp()
+delete from arvo.hold where (slot = any($1::text[]) and until <= clock_timestamp())
+    or (delivery = any($2::bigint[]) and until is null)
 """
 _COUNT: Final = """
 select slot, count(*) as number from arvo.hold where slot = any($1::text[]) group by slot

@@ -82,11 +82,12 @@ select pg_notify($3, '') where exists (select from woken)
 """
 
 
-async def wake_stranded(connection: Connection, dsn: Dsn) -> None:
-    """Wake the deliveries that wait for a slot which none holds and none comes for.
+async def repair(connection: Connection, dsn: Dsn) -> None:
+    """Remove the holds that count no more, and wake what waits for a slot that none holds and none
+    comes for.
 
-    No release would wake them: their limit was changed or removed, or what was woken before them
-    was settled by a process that does not know it.
+    No release would do that: a process of a version without limits has released a dead worker, a
+    limit was changed or removed, or what was woken was settled by a process that does not know it.
     """
     await connection.execute(dsn.sql(_REMOVE_ENDED), ENDED_MAX)
     rows = await connection.fetch(dsn.sql(_STRANDED), STRANDED_MAX)
@@ -96,19 +97,22 @@ async def wake_stranded(connection: Connection, dsn: Dsn) -> None:
 
 _REMOVE_ENDED: Final = """
 delete from arvo.hold where ctid = any (array (
-    select ctid from arvo.hold where until <= clock_timestamp() limit $1 for update skip locked
+    select ctid from arvo.hold
+    where until <= clock_timestamp() or (until is null and not exists (
+        select from arvo.delivery where delivery.id = hold.delivery and delivery.owner > 0
+    )) limit $1 for update skip locked
 ))
 """
 _STRANDED: Final = """
 select distinct parked from arvo.delivery as this
-where parked is not null and owner = -1
+where parked is not null and due = 'infinity'
     and not exists (
         select from arvo.hold
         where hold.slot = this.parked and (until is null or until > clock_timestamp())
     )
     and not exists (
         select from arvo.delivery as other
-        where other.parked = this.parked and (other.owner is null or other.owner <> -1)
+        where other.parked = this.parked and other.due <> 'infinity'
     )
 limit $1
 """

@@ -32,8 +32,8 @@ RENEW_SECONDS: Final = 5.0
 FREE_BYTES_MIN: Final = 4 * EVENT_BYTES_MAX
 # A tick polls only if another process has written, a timer is due, or this time has passed.
 POLL_SECONDS: Final = 1.0
-# How often it looks for deliveries that are parked at a slot which none holds.
-STRANDED_SECONDS: Final = 5.0
+# How often it looks for holds that count no more, and for deliveries that nothing else would wake.
+REPAIR_SECONDS: Final = 5.0
 NEVER: Final = 2**62
 
 
@@ -60,7 +60,7 @@ class Maintenance:
     services: Callable[[], str] = lambda: workers.NO_SERVICES
     clock: Callable[[], float] = time.monotonic
     _swept_at: float = field(default=-inf, init=False)
-    _woken_at: float = field(default=-inf, init=False)
+    _repaired_at: float = field(default=-inf, init=False)
     _data_version: int = field(default=-1, init=False)
     _renewed_at: float = field(default=0.0, init=False)
     _polled_at: float = field(default=0.0, init=False)
@@ -126,9 +126,9 @@ class Maintenance:
             due = timers.next_due(connection)
         self.expect(each for each in (due, limits.next_due(connection, now)) if each is not None)
         purge(connection, self.retention, now)
-        if self.clock() - self._woken_at >= STRANDED_SECONDS:
-            self._woken_at = self.clock()
-            limits.wake_stranded(connection, now)
+        if self.clock() - self._repaired_at >= REPAIR_SECONDS:
+            self._repaired_at = self.clock()
+            limits.repair(connection, now)
         if self.clock() - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = self.clock()
             if sweep_dead_letters(connection, self.retention, now):

@@ -184,37 +184,39 @@ def _wake_freed(connection: sqlite3.Connection, freed: Counter[str]) -> int:
     return sum(_wake(connection, slot, number) for slot, number in freed.items())
 
 
-def wake_stranded(connection: sqlite3.Connection, now: int) -> bool:
-    """Wake the deliveries that wait for a slot which none holds and none comes for; return whether
-    there are any.
+def repair(connection: sqlite3.Connection, now: int) -> None:
+    """Remove the holds that count no more, and wake what waits for a slot that none holds and none
+    comes for.
 
-    No release would wake them: their limit was changed or removed, or what was woken before them
-    was settled by a process that does not know it.
+    No release would do that: a process of a version without limits has released a dead worker, a
+    limit was changed or removed, or what was woken was settled by a process that does not know it.
     """
-    stranded = connection.execute(_STRANDED, (PARKED, now, STRANDED_MAX)).fetchall()
-    ended = connection.execute("select 1 from hold where until <= ? limit 1", (now,)).fetchone()
-    if not stranded and ended is None:
-        return False
+    ended = now, PARKED, ENDED_MAX
+    stranded = connection.execute(_STRANDED, (NEVER, now, STRANDED_MAX)).fetchall()
+    # Read first: even a transaction that changes nothing writes.
+    if not stranded and connection.execute(_ENDED, ended).fetchone() is None:
+        return
     connection.execute("begin immediate")
-    connection.execute(_REMOVE_ENDED, (now, ENDED_MAX))
+    rows = connection.execute(_ENDED, ended).fetchall()
+    connection.executemany("delete from hold where rowid = ?", rows)
     for (slot,) in stranded:
         _wake(connection, slot, STRANDED_MAX)
     connection.execute("commit")
-    return bool(stranded)
 
 
+_ENDED: Final = """
+select rowid from hold where until <= ?1 or (until is null and not exists (
+    select 1 from delivery where id = hold.delivery and owner is not null and owner <> ?2
+)) limit ?3
+"""
 _STRANDED: Final = """
 select distinct parked from delivery as this
-where parked is not null and owner = ?1
+where parked is not null and due = ?1
     and not exists (
         select 1 from hold where slot = this.parked and (until is null or until > ?2)
     )
     and not exists (
-        select 1 from delivery as other
-        where other.parked = this.parked and (other.owner is null or other.owner <> ?1)
+        select 1 from delivery as other where other.parked = this.parked and other.due <> ?1
     )
 limit ?3
-"""
-_REMOVE_ENDED: Final = """
-delete from hold where rowid in (select rowid from hold where until <= ? limit ?)
 """
