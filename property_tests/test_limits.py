@@ -1,8 +1,13 @@
 """Limits: in any interleaving none is exceeded, none is idle while work waits, and none is lost."""
 
+import sqlite3
 from collections import Counter
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol, TypeAlias
 
+import pytest
 from attrs import define, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +15,8 @@ from hypothesis import strategies as st
 from arvo import Event, EventHandler, Limit, System
 from arvo.engine.limits import Slot, slots_of
 from arvo.interpreters.limits.table import SlotTable, Wakes
+from arvo.interpreters.sqlite.connection.connection import open_file
+from arvo.interpreters.sqlite.statements import limits
 from tests.shop import ChargeCard, charge
 
 SLOTS = (
@@ -34,6 +41,63 @@ MOVES = st.lists(
 )
 
 
+class Table(Protocol):
+    """A store of slots; see `SlotTable`."""
+
+    def acquire(
+        self, requests: Sequence[tuple[int, tuple[Slot, ...]]], now: float
+    ) -> tuple[list[bool], Wakes]: ...
+
+    def release(self, number: int, now: float) -> Wakes: ...
+
+    def unpark(self, number: int) -> bool: ...
+
+
+@define
+class FileTable:
+    """A SQLite file as a table of slots. A delivery that is asked for is claimed before."""
+
+    connection: sqlite3.Connection
+    parked: set[int] = field(factory=set)
+
+    def acquire(
+        self, requests: Sequence[tuple[int, tuple[Slot, ...]]], now: float
+    ) -> tuple[list[bool], Wakes]:
+        for number, _ in requests:
+            self.connection.execute(_CLAIM, (number,))
+        acquired = limits.acquire(self.connection, "me", requests, round(now * 1_000))
+        for (number, _), is_held in zip(requests, acquired.held, strict=True):
+            if not is_held:
+                self.parked.add(number)
+        return list(acquired.held), self._wakes()
+
+    def release(self, number: int, now: float) -> Wakes:  # noqa: ARG002
+        limits.release(self.connection, [number])
+        return self._wakes()
+
+    def unpark(self, number: int) -> bool:
+        is_parked = number in self.parked
+        self.parked.discard(number)
+        return is_parked
+
+    def _wakes(self) -> Wakes:
+        wakes = Wakes()
+        for number, due in self.connection.execute(_CLAIMABLE).fetchall():
+            if number in self.parked and due:
+                wakes.due[number] = due / 1_000
+            elif number in self.parked:
+                self.parked.remove(number)
+                wakes.numbers.append(number)
+        return wakes
+
+
+_SEND = """
+insert into delivery (id, queue, destination, event, attempt, due) values (?, '', '', '', 1, 0)
+"""
+_CLAIM = "update delivery set owner = 'me' where id = ?"
+_CLAIMABLE = "select id, due from delivery where owner is null and parked is not null order by id"
+
+
 @frozen
 class Start:
     """A delivery that got a slot of a rate, and when."""
@@ -47,7 +111,7 @@ class Model:
     """Deliveries that workers move, and what becomes of them by the answers of a table."""
 
     slots: dict[int, tuple[Slot, ...]]
-    table: SlotTable = field(factory=SlotTable)
+    table: Table
     now: float = 0.0
     ready: list[int] = field(factory=list)
     held: list[int] = field(factory=list)
@@ -116,12 +180,36 @@ class Model:
         return self.free(slot) <= coming
 
 
-@given(DELIVERIES, MOVES)
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    path: Path = tmp_path_factory.mktemp("limits") / "a.db"
+    with closing(open_file(str(path), full_sync=False)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=["table", "file"])
+def make_table(
+    request: pytest.FixtureRequest, connection: sqlite3.Connection
+) -> Callable[[int], Table]:
+    """Return what makes an empty table for so many deliveries."""
+
+    def of_file(number: int) -> Table:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        connection.execute("begin")
+        connection.executemany(_SEND, [(each,) for each in range(number)])
+        return FileTable(connection)
+
+    return of_file if request.param == "file" else lambda _: SlotTable()
+
+
+@given(deliveries=DELIVERIES, moves=MOVES)
 def test_a_limit_is_neither_exceeded_nor_idle(
-    deliveries: list[list[Slot]], moves: list[Move]
+    make_table: Callable[[int], Table], deliveries: list[list[Slot]], moves: list[Move]
 ) -> None:
     """Whatever workers do, also with several limits of one handler, and with workers that die."""
-    model = Model({number: tuple(slots) for number, slots in enumerate(deliveries)})
+    slots = {number: tuple(slots) for number, slots in enumerate(deliveries)}
+    model = Model(slots, make_table(len(slots)))
     model.ready = list(model.slots)
 
     for move, which in moves:
@@ -129,7 +217,7 @@ def test_a_limit_is_neither_exceeded_nor_idle(
             case "acquire":
                 model.acquire(1 + which % 2)
             case "wait":
-                model.wait(which / 5)
+                model.wait(which / 4)
             case "die":
                 lost, model.held = model.held, []
                 for number in lost:
