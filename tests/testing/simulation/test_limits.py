@@ -4,10 +4,35 @@ from typing import Any
 
 import pytest
 
-from arvo import Effects, Emit, Event, EventHandler, Limit, System, call
+from arvo import (
+    Effects,
+    Emit,
+    Event,
+    EventHandler,
+    Flow,
+    Limit,
+    System,
+    ask,
+    call,
+    flow,
+    gather,
+)
 from arvo.interpreters.worker.worker import Worker
 from arvo.testing import SimulationFailed, Store, simulate
-from tests.shop import TIME, CardCharged, ChargeCard, charge
+from tests.shop import (
+    SERVICES,
+    TIME,
+    BookShipment,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    ShipmentBooked,
+    charge,
+    order,
+    order_request,
+    shipping,
+)
 from tests.testing.simulation import wrong_limits
 
 CONCURRENT = (
@@ -53,6 +78,25 @@ def run(function: Any, limits: tuple[Limit, ...], **options: Any) -> None:
 def test_limits_hold_under_every_fault(function: Any, limits: tuple[Limit, ...]) -> None:
     """Crashes, pauses, lost answers and outages: none is exceeded, and every event is handled."""
     run(function, limits, runs=25)
+
+
+@flow(order, "1.0.0", services=SERVICES, limits=[Limit(concurrent=2)])
+def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """Ask the limited service, beside another one, and take some time."""
+    yield from gather(
+        ask(ChargeCard(event.data.order_id, 1.0), CardCharged),
+        ask(BookShipment(event.data.order_id), ShipmentBooked),
+    )
+    key = yield from call(look_up, event.data.order_id)
+    return OrderFulfilled(key)
+
+
+def test_limits_hold_for_workflows_and_within_chains() -> None:
+    """A turn whose event was never delivered takes no slot, so a chain stops before it."""
+    limited = EventHandler(charge, {"1.0.0": take_at_once}, limits=CONCURRENT)
+    orders = [order_request(f"i{number}") for number in range(4)]
+
+    simulate(System([limited, shipping, fulfil]), orders, effects={look_up: look_up}, runs=25)
 
 
 @pytest.mark.parametrize(
