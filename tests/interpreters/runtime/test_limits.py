@@ -21,7 +21,7 @@ from arvo import (
     call,
 )
 from arvo.interpreters.paired.backend import Pair
-from tests.interpreters.runtime.conftest import On
+from tests.interpreters.runtime.running import On
 from tests.shop import (
     CardCharged,
     ChargeCard,
