@@ -50,7 +50,7 @@ class ClaimLoop:
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     served: set[str] = field(factory=set, init=False)
     # The queues of handlers with limits.
-    limited: frozenset[str] = field(default=frozenset(), init=False)
+    limited: set[str] = field(factory=set, init=False)
     # What the callers of `poll` take next, by the function that wakes them.
     _polled: dict[Callable[[], None], Mapping[str, int]] = field(factory=dict, init=False)
     # Queues that may hold unclaimed rows in the store.

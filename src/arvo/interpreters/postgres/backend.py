@@ -214,7 +214,7 @@ class PostgresBackend:
 
     def limit(self, queues: Collection[str]) -> None:
         """Own no more messages of *queues* than this process has room for."""
-        self._claims.limited = frozenset(queues)
+        self._claims.limited.update(queues)
 
     async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
         """Let deliveries take their slots, or park them."""

@@ -177,7 +177,7 @@ class SqliteBackend:
 
     def limit(self, queues: Collection[str]) -> None:
         """Own no more messages of *queues* than this process has room for."""
-        self._session.claims.limited = frozenset(queues)
+        self._session.claims.limited.update(queues)
 
     async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
         """Let deliveries take their slots, or park them."""

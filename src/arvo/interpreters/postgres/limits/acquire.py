@@ -1,6 +1,6 @@
 """Acquire: lets deliveries take the slots of limits, or parks them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, final
 
@@ -39,91 +39,101 @@ async def acquire(
     One that *worker_id* does not own, or that comes before an earlier one of its key, gets none.
     *now*: by the clock of this process, which decides when it claims what is due.
     """
-    slots = list(dict.fromkeys(slot for _, each in requests for slot in each))
+    slots = list(dict.fromkeys(slot.id for _, each in requests for slot in each))
+    ids = [id_ for id_, _ in requests]
     async with connection.transaction():
-        await lock_slots(connection, dsn, [slot.id for slot in slots])
-        own = await _own(connection, dsn, worker_id, requests, now)
-        holders = await _count(connection, dsn, slots, [id_ for id_, _ in own])
-        decided = decide([each for _, each in own], lambda slot: holders.get(slot.id, 0))
+        await lock_slots(connection, dsn, slots)
+        state = await _read(connection, dsn, worker_id, ids, slots, now)
+        own = [request for request in requests if request[0] in state.own]
+        decided = decide([each for _, each in own], lambda slot: state.holders.get(slot.id, 0))
         held = [it for it, full in zip(own, decided.full, strict=True) if full is None]
         parked = [(id_, full) for (id_, _), full in zip(own, decided.full, strict=True) if full]
+        if len(own) < len(ids):
+            # This process may still have the copy of a delivery that was given back when the one
+            # before it was parked.
+            await connection.execute(dsn.sql(_RETURN), list({*ids} - state.own), worker_id)
         if held:
-            await _hold(connection, dsn, held)
+            await _hold(connection, dsn, held, slots)
         if parked:
             await _park(connection, dsn, worker_id, parked)
-        seconds = await _wake_all(connection, dsn, decided, now)
+        seconds = await _wake_all(connection, dsn, decided, state.awaited_slots, now)
     return Acquired(frozenset(id_ for id_, _ in held), seconds)
 
 
-async def _own(
+@final
+@frozen
+class _State:
+    """What a schema holds that a request depends on.
+
+    *own*: the deliveries that the worker owns and that are the first of their key. *holders*: how
+    many others hold each slot. *awaited_slots*: those for which deliveries are parked.
+    """
+
+    own: set[int]
+    holders: dict[str, int]
+    awaited_slots: set[str]
+
+
+async def _read(
     connection: Connection,
     dsn: Dsn,
     worker_id: int,
-    requests: Sequence[tuple[int, tuple[Slot, ...]]],
+    ids: Sequence[int],
+    slots: Sequence[str],
     now: datetime,
-) -> list[tuple[int, tuple[Slot, ...]]]:
-    """Return the requests of deliveries that a worker owns and that are the first of their key.
-
-    It gives the others back: it may still have the copy of a delivery that was given back when the
-    one before it was parked.
-    """
-    ids = [id_ for id_, _ in requests]
-    rows = await connection.fetch(dsn.sql(_NEXT), ids, worker_id, now)
-    mine = {row["id"] for row in rows}
-    if others := [id_ for id_ in ids if id_ not in mine]:
-        await connection.execute(dsn.sql(_RETURN), others, worker_id)
-    return [request for request in requests if request[0] in mine]
-
-
-_NEXT: Final = """
-select id from arvo.delivery as this
-where id = any($1::bigint[]) and owner = $2 and (
-    key is null or not exists (
-        select from arvo.delivery as other
-        where other.key = this.key and other.id < this.id and other.queue = this.queue
-            and not (other.owner is null and other.deferred and other.due > $3)
+) -> _State:
+    rows = await connection.fetch(dsn.sql(_STATE), ids, worker_id, now, slots)
+    return _State(
+        {row["id"] for row in rows if row["kind"] == "own"},
+        {row["slot"]: row["number"] for row in rows if row["kind"] == "held"},
+        {row["slot"] for row in rows if row["kind"] == "awaited"},
     )
-) order by id for update
+
+
+# In a statement behind that of the locks, whose changes it sees. What the deliveries themselves
+# hold does not count: a process of a version without limits may have released their worker.
+_STATE: Final = """
+with own as materialized (
+    select id from arvo.delivery as this
+    where id = any($1::bigint[]) and owner = $2 and (
+        key is null or not exists (
+            select from arvo.delivery as other
+            where other.key = this.key and other.id < this.id and other.queue = this.queue
+                and not (other.owner is null and other.deferred and other.due > $3)
+        )
+    ) order by id for update
+)
+select 'own' as kind, id, null as slot, 0::bigint as number from own
+union all select 'held', 0, slot, count(*) from arvo.hold
+    where slot = any($4::text[])
+        and case when until is null then delivery <> all ($1::bigint[])
+            else until > clock_timestamp() end
+    group by slot
+union all select 'awaited', 0, slot, 0 from unnest($4::text[]) as wanted (slot)
+    where exists (select from arvo.delivery where parked = wanted.slot)
 """
 _RETURN: Final = """
 update arvo.delivery set owner = null where id = any($1::bigint[]) and owner = $2
 """
 
 
-async def _count(
-    connection: Connection, dsn: Dsn, slots: Sequence[Slot], own: Sequence[int]
-) -> dict[str, int]:
-    """Return how many hold each slot, without the starts that count no more.
-
-    Nor the *own* deliveries: a process of a version without limits may have released their worker.
-    """
-    names = [slot.id for slot in slots]
-    await connection.execute(dsn.sql(_END), names, own)
-    rows = await connection.fetch(dsn.sql(_COUNT), names)
-    return {row["slot"]: row["number"] for row in rows}
-
-
-_END: Final = """
-delete from arvo.hold where (slot = any($1::text[]) and until <= clock_timestamp())
-    or (delivery = any($2::bigint[]) and until is null)
-"""
-_COUNT: Final = """
-select slot, count(*) as number from arvo.hold where slot = any($1::text[]) group by slot
-"""
-
-
 async def _hold(
-    connection: Connection, dsn: Dsn, held: Sequence[tuple[int, tuple[Slot, ...]]]
+    connection: Connection,
+    dsn: Dsn,
+    held: Sequence[tuple[int, tuple[Slot, ...]]],
+    slots: Sequence[str],
 ) -> None:
-    rows = [(slot.id, id_, slot.seconds) for id_, slots in held for slot in slots]
-    await connection.execute(
-        dsn.sql(_HOLD), *map(list, zip(*rows, strict=True)), [id_ for id_, _ in held]
-    )
+    rows = [(slot.id, id_, slot.seconds) for id_, each in held for slot in each]
+    ids = [id_ for id_, _ in held]
+    await connection.execute(dsn.sql(_HOLD), *map(list, zip(*rows, strict=True)), ids, slots)
 
 
 _HOLD: Final = """
 with unparked as (
     update arvo.delivery set parked = null where id = any($4::bigint[]) and parked is not null
+), ended as (
+    delete from arvo.hold where (slot = any($5::text[]) and until <= clock_timestamp())
+        or (delivery = any($4::bigint[]) and until is null)
 )
 insert into arvo.hold (slot, delivery, until)
 select slot, delivery, clock_timestamp() + seconds * interval '1 second'
@@ -141,6 +151,9 @@ async def _park(
 
 
 _PARK: Final = """
+with ended as (
+    delete from arvo.hold where delivery = any($1::bigint[]) and until is null
+)
 update arvo.delivery as this
 set owner = -1, due = 'infinity', parked = new.slot, started = false
 from unnest($1::bigint[], $2::text[]) as new (id, slot) where this.id = new.id
@@ -153,11 +166,19 @@ where first.id = any($1::bigint[]) and this.key = first.key and this.owner = $2
 
 
 async def _wake_all(
-    connection: Connection, dsn: Dsn, decided: Decided, now: datetime
+    connection: Connection,
+    dsn: Dsn,
+    decided: Decided,
+    awaited_slots: Collection[str],
+    now: datetime,
 ) -> float | None:
     """Wake what has room, and let the first one of each full rate be claimed when it has."""
-    room = {slot.id: min(free, decided.times[slot]) for slot, free in decided.free.items()}
-    if wanted := {slot: number for slot, number in room.items() if number > 0}:
+    wanted = {
+        slot.id: min(free, decided.times[slot])
+        for slot, free in decided.free.items()
+        if free > 0 and slot.id in awaited_slots
+    }
+    if wanted:
         await wake(connection, dsn, wanted)
     full = [slot for slot, free in decided.free.items() if free <= 0 and slot.seconds is not None]
     if not full:
