@@ -8,7 +8,7 @@ from tests.processes.test_order import postgres_server
 from tests.processes.workers import start_workers
 
 WORKERS = 4
-SHIPMENTS = 60
+SHIPMENTS = 40
 KILLS = 2
 TIMEOUT_SECONDS = 180.0
 

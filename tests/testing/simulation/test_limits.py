@@ -77,7 +77,7 @@ def run(function: Any, limits: tuple[Limit, ...], **options: Any) -> None:
 @pytest.mark.parametrize("function", [take_payment, take_at_once])
 def test_limits_hold_under_every_fault(function: Any, limits: tuple[Limit, ...]) -> None:
     """Crashes, pauses, lost answers and outages: none is exceeded, and every event is handled."""
-    run(function, limits, runs=25)
+    run(function, limits, runs=12)
 
 
 @flow(order, "1.0.0", services=SERVICES, limits=[Limit(concurrent=2)])
@@ -96,7 +96,7 @@ def test_limits_hold_for_workflows_and_within_chains() -> None:
     limited = EventHandler(charge, {"1.0.0": take_at_once}, limits=CONCURRENT)
     orders = [order_request(f"i{number}") for number in range(4)]
 
-    simulate(System([limited, shipping, fulfil]), orders, effects={look_up: look_up}, runs=25)
+    simulate(System([limited, shipping, fulfil]), orders, effects={look_up: look_up}, runs=12)
 
 
 @pytest.mark.parametrize(
