@@ -1,4 +1,4 @@
-"""Limit: as data on each kind of handler; what is no limit is refused where it is written."""
+"""Limit: as data on each kind of handler; another value is refused where it is written."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -76,7 +76,7 @@ def _key_of(limit: Limit, path: str, event: Event[Any]) -> tuple[str, ...] | Iss
 
 def _slot(handler: Handler, position: int, limit: Limit, key: tuple[str, ...]) -> Slot:
     # A digest: a key may be long, and no store should hold the name of a customer for it. `repr`
-    # escapes what UTF-8 cannot hold.
+    # escapes the characters that UTF-8 cannot hold.
     kind = "concurrent" if limit.seconds is None else "rate"
     text = repr([handler.source, position, kind, *key]).encode()
     return Slot(blake2b(text, digest_size=16).hexdigest(), limit.number, limit.seconds)

@@ -14,7 +14,7 @@ from arvo.handlers.duration import to_seconds
 
 # A store counts so many places, and keeps the time of so many starts, for each key.
 NUMBER_MAX: Final = 10_000
-# One week. What begins more seldom is a schedule.
+# One week. A handler that begins more seldom has a schedule.
 SECONDS_MAX: Final = 604_800.0
 # Each is a place that an event takes and gives back.
 LIMITS_MAX: Final = 8
@@ -84,7 +84,7 @@ class Limit:
 
 
 def read_limits(value: Iterable[Limit]) -> tuple[Limit, ...]:
-    """Read the limits of a handler; raises `Violated` for what is no list of them."""
+    """Read the limits of a handler; raises `Violated` for other values."""
     items: object = value
     if isinstance(items, Iterable) and not isinstance(items, str | bytes):
         listed: tuple[object, ...] = tuple(items)

@@ -12,7 +12,7 @@ from arvo.engine.limits import Slot
 @final
 @frozen
 class Decided:
-    """What becomes of the requests of one transaction.
+    """The result of the requests of one transaction.
 
     *full*: for each request, the slot at which its delivery is parked; None where it holds all of
     its slots. *free*: how many places of each slot are free then. *times*: how many requests named

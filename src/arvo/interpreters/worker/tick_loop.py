@@ -223,8 +223,8 @@ class TickLoop:
     async def _acquire(self, taken: list[TakenChain]) -> list[TakenChain]:
         """Leave out the chains that find a limit full: their messages are parked.
 
-        Not before the turns are taken, as they do nothing until they are committed: what turns out
-        to need a task of its own takes its slots when that task begins.
+        Not before the turns are taken, as they do nothing until they are committed: a delivery
+        that turns out to need a task of its own takes its slots when that task begins.
         """
         limiter = self.worker.limiter
         if not limiter.addresses:

@@ -63,7 +63,7 @@ async def acquire(
 @final
 @frozen
 class _State:
-    """What a schema holds that a request depends on.
+    """The rows that a request depends on.
 
     *own*: the deliveries that the worker owns and that are the first of their key. *holders*: how
     many others hold each slot. *awaited_slots*: those for which deliveries are parked.
@@ -90,8 +90,8 @@ async def _read(
     )
 
 
-# In a statement behind that of the locks, whose changes it sees. What the deliveries themselves
-# hold does not count: a process of a version without limits may have released their worker.
+# In a statement behind that of the locks, whose changes it sees. Holds of the deliveries
+# themselves do not count: a process of a version without limits may have released their worker.
 _STATE: Final = """
 with own as materialized (
     select id from arvo.delivery as this
@@ -146,7 +146,7 @@ async def _park(
 ) -> None:
     ids, slots = [id_ for id_, _ in parked], [slot.id for _, slot in parked]
     await connection.execute(dsn.sql(_PARK), ids, slots)
-    # What this worker has of their keys: it waits behind them in every process.
+    # The others of their keys that this worker owns: they wait behind them in every process.
     await connection.execute(dsn.sql(_GIVE_BACK), ids, worker_id)
 
 
@@ -172,7 +172,7 @@ async def _wake_all(
     awaited_slots: Collection[str],
     now: datetime,
 ) -> float | None:
-    """Wake what has room, and let the first one of each full rate be claimed when it has."""
+    """Wake those that have room, and let the first one of each full rate be claimed in time."""
     wanted = {
         slot.id: min(free, decided.times[slot])
         for slot, free in decided.free.items()

@@ -13,8 +13,8 @@ ENDED_MAX: Final = 10_000
 async def lock_slots(connection: Connection, dsn: Dsn, slots: Iterable[str]) -> None:
     """Lock slots until the end of the transaction, in order.
 
-    In a statement of its own: what it has waited for is visible to the next one. So a delivery is
-    parked before the last holder of its slot looks for it, or after that has freed its place.
+    In a statement of its own: the next one sees the changes that it has waited for. So a delivery
+    is parked before the last holder of its slot looks for it, or after that has freed its place.
     """
     locks = sorted({dsn.hash(f"(slot) {slot}") for slot in slots})
     if locks:
@@ -60,7 +60,7 @@ where delivery.owner = any($1::bigint[])
 async def wake(connection: Connection, dsn: Dsn, numbers: Mapping[str, int]) -> None:
     """Make so many of the deliveries that wait for each slot available to all workers.
 
-    The first that were accepted. Until they acquire the slot, the column says what they come for.
+    The first that were accepted. Until they acquire the slot, the column names it.
     """
     await connection.execute(
         dsn.sql(_WAKE), list(numbers), list(numbers.values()), f"arvo_{dsn.schema}"
@@ -83,11 +83,11 @@ select pg_notify($3, '') where exists (select from woken)
 
 
 async def repair(connection: Connection, dsn: Dsn) -> None:
-    """Remove the holds that count no more, and wake what waits for a slot that none holds and none
-    comes for.
+    """Remove the holds that count no more, and wake the deliveries that wait for a slot which none
+    holds and none comes for.
 
     No release would do that: a process of a version without limits has released a dead worker, a
-    limit was changed or removed, or what was woken was settled by a process that does not know it.
+    limit was changed or removed, or the woken one was settled by a process that does not know it.
     """
     await connection.execute(dsn.sql(_REMOVE_ENDED), ENDED_MAX)
     rows = await connection.fetch(dsn.sql(_STRANDED), STRANDED_MAX)

@@ -22,7 +22,7 @@ class SlotAcquirer:
     sessions: SessionManager
     claims: ClaimLoop
     now: Callable[[], datetime]
-    # The time of the event loop at which this process claims what waits for a start.
+    # The time of the event loop at which this process claims the next start.
     _wakes_at: float = field(default=0.0, init=False)
 
     async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:

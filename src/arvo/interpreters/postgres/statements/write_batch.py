@@ -130,7 +130,7 @@ class WriteBatch:
     chain has followers (see `CommitChain`). *dead_letters*: see
     `DeadLetterRow`. *claim_own*: True if this worker shall own the new *deliveries* at once, as
     far as their keys are free. *is_chain*: it is a `CommitChain`, and is applied or refused without
-    a reason. *passing_keys*: the hashes of those of the chain. *slots*: what *delivery* gives back.
+    a reason. *passing_keys*: the hashes of those of the chain. *slots*: those of *delivery*.
     *size*: a rough estimate in bytes.
     """
 

@@ -201,7 +201,7 @@ class Session:
         self.claims.deliver(map(_to_delivery, rows))
 
     def free(self, connection: sqlite3.Connection, held: Sequence[int]) -> None:
-        """Free the slots of deliveries, and claim what this wakes; in the writer's thread."""
+        """Free the slots of deliveries, and claim those that this wakes; in the writer's thread."""
         if held and limits.release(connection, held):
             self.on_claimable()
 

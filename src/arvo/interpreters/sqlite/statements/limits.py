@@ -89,7 +89,7 @@ _FREE: Final = "delete from hold where delivery = ? and until is null"
 _HOLD: Final = "insert into hold (slot, delivery, until) values (?, ?, ?)"
 _UNPARK: Final = "update delivery set parked = null where id = ? and parked is not null"
 _PARK: Final = "update delivery set owner = ?, due = ?, parked = ?, started = 0 where id = ?"
-# What this worker has of its key: it waits behind it in every process.
+# The others of its key that this worker owns: they wait behind it in every process.
 _GIVE_BACK: Final = """
 update delivery set owner = null
 where key = (select key from delivery where id = ?) and owner = ? and id > ?
@@ -110,7 +110,7 @@ def _end(slot: Slot, now: int) -> int | None:
 
 
 def _wake_all(connection: sqlite3.Connection, decided: Decided) -> tuple[int, tuple[int, ...]]:
-    """Wake what has room; return how many, and when the next start of each full rate is due."""
+    """Wake those that have room; return how many, and when each full rate has its next start."""
     woken, due = 0, []
     for slot, free in decided.free.items():
         if free > 0:
@@ -126,7 +126,7 @@ def _wake_all(connection: sqlite3.Connection, decided: Decided) -> tuple[int, tu
 def _wake(connection: sqlite3.Connection, slot: str, number: int) -> int:
     """Make the first *number* deliveries that wait for a slot available to all workers.
 
-    Until they acquire it, the column says what they come for.
+    Until they acquire it, the column names it.
     """
     return connection.execute(_WAKE, (slot, PARKED, number)).rowcount
 
@@ -185,11 +185,11 @@ def _wake_freed(connection: sqlite3.Connection, freed: Counter[str]) -> int:
 
 
 def repair(connection: sqlite3.Connection, now: int) -> None:
-    """Remove the holds that count no more, and wake what waits for a slot that none holds and none
-    comes for.
+    """Remove the holds that count no more, and wake the deliveries that wait for a slot which none
+    holds and none comes for.
 
     No release would do that: a process of a version without limits has released a dead worker, a
-    limit was changed or removed, or what was woken was settled by a process that does not know it.
+    limit was changed or removed, or the woken one was settled by a process that does not know it.
     """
     ended = now, PARKED, ENDED_MAX
     stranded = connection.execute(_STRANDED, (NEVER, now, STRANDED_MAX)).fetchall()

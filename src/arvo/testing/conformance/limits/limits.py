@@ -1,4 +1,4 @@
-"""Limits: a slot has so many holders in all processes, and what waits for it is woken in order."""
+"""Limits: a slot has no more holders than places, and deliveries wait for it in order."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

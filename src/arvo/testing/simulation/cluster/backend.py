@@ -91,7 +91,7 @@ class StoreBackend:
         return any(key_of(each.message.to) == key and each.token not in own for each in behind)
 
     def limit(self, queues: Collection[str]) -> None:
-        """Do nothing: a process owns what its tasks take."""
+        """Do nothing: a process owns the deliveries that its tasks take."""
 
     async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
         """Let deliveries take their slots, or park them."""

@@ -27,7 +27,7 @@ class LimitCheck:
     def acquire(
         self, worker: str, requests: Sequence[SlotRequest], results: Sequence[bool], now: datetime
     ) -> str | None:
-        """Record what a store answers; return the problem, None if there is none."""
+        """Record the answer of a store; return the problem, None if there is none."""
         for request, is_held in zip(requests, results, strict=True):
             if is_held and request.delivery.token not in self._held:
                 self._held[request.delivery.token] = worker, request.slots
