@@ -47,7 +47,7 @@ class HoldsLimits(Protocol):
         ...
 
     async def acquire(self, requests: Sequence[SlotRequest]) -> Sequence[bool]:
-        """Let deliveries take their slots, in one transaction and in this order.
+        """Let deliveries take their slots, in this order; each takes all of its slots, or none.
 
         Returns for each whether it holds all of its slots. False: it was parked, or belongs to
         another worker by now; the caller forgets it. To acquire for a delivery that holds its slots

@@ -36,7 +36,7 @@ async def acquire(
 ) -> Acquired:
     """Let deliveries take their slots, in one transaction.
 
-    One that *worker_id* does not own, or that comes before an earlier one of its key, gets none.
+    One that *worker_id* does not own, or that is behind an earlier one of its key, gets none.
     *now*: by the clock of this process, which decides when it claims what is due.
     """
     slots = list(dict.fromkeys(slot.id for _, each in requests for slot in each))

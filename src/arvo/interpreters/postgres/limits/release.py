@@ -92,27 +92,34 @@ async def repair(connection: Connection, dsn: Dsn) -> None:
     await connection.execute(dsn.sql(_REMOVE_ENDED), ENDED_MAX)
     rows = await connection.fetch(dsn.sql(_STRANDED), STRANDED_MAX)
     if rows:
-        await wake(connection, dsn, {row["parked"]: STRANDED_MAX for row in rows})
+        await wake(connection, dsn, {row["slot"]: STRANDED_MAX for row in rows})
 
 
 _REMOVE_ENDED: Final = """
 delete from arvo.hold where ctid = any (array (
-    select ctid from arvo.hold
-    where until <= clock_timestamp() or (until is null and not exists (
+    select ctid from arvo.hold where until <= statement_timestamp()
+    order by until limit $1 for update skip locked
+)) or ctid = any (array (
+    select ctid from arvo.hold where until is null and not exists (
         select from arvo.delivery where delivery.id = hold.delivery and delivery.owner > 0
-    )) limit $1 for update skip locked
+    ) limit $1 for update skip locked
 ))
 """
+# The slots are found one by one in the index: they are few, and the rows that wait for them many.
 _STRANDED: Final = """
-select distinct parked from arvo.delivery as this
-where parked is not null and due = 'infinity'
+with recursive awaited (slot) as (
+    (select parked from arvo.delivery where parked is not null order by parked limit 1)
+    union all
+    select (select parked from arvo.delivery where parked > awaited.slot order by parked limit 1)
+    from awaited where awaited.slot is not null
+)
+select slot from awaited where slot is not null
     and not exists (
         select from arvo.hold
-        where hold.slot = this.parked and (until is null or until > clock_timestamp())
+        where hold.slot = awaited.slot and (until is null or until > clock_timestamp())
     )
     and not exists (
-        select from arvo.delivery as other
-        where other.parked = this.parked and other.due <> 'infinity'
+        select from arvo.delivery where parked = awaited.slot and due <> 'infinity'
     )
 limit $1
 """

@@ -40,7 +40,7 @@ def acquire(
 ) -> Acquired:
     """Let deliveries take their slots, or park them.
 
-    One that *worker_id* does not own, or that comes before an earlier one of its key, gets none.
+    One that *worker_id* does not own, or that is behind an earlier one of its key, gets none.
     """
     mine = [_is_next(connection, id_, worker_id, now) for id_, _ in requests]
     own = [request for request, is_mine in zip(requests, mine, strict=True) if is_mine]
@@ -205,18 +205,25 @@ def repair(connection: sqlite3.Connection, now: int) -> None:
 
 
 _ENDED: Final = """
-select rowid from hold where until <= ?1 or (until is null and not exists (
+select rowid from hold where until <= ?1
+union all
+select rowid from hold where until is null and not exists (
     select 1 from delivery where id = hold.delivery and owner is not null and owner <> ?2
-)) limit ?3
+)
+limit ?3
 """
+# Each slot is one look into the index, so the cost does not grow with the rows that wait for it.
 _STRANDED: Final = """
-select distinct parked from delivery as this
-where parked is not null and due = ?1
+with recursive awaited (slot) as (
+    select min(parked) from delivery where parked is not null
+    union all
+    select (select min(parked) from delivery where parked > awaited.slot)
+    from awaited where awaited.slot is not null
+)
+select slot from awaited where slot is not null
     and not exists (
-        select 1 from hold where slot = this.parked and (until is null or until > ?2)
+        select 1 from hold where hold.slot = awaited.slot and (until is null or until > ?2)
     )
-    and not exists (
-        select 1 from delivery as other where other.parked = this.parked and other.due <> ?1
-    )
+    and not exists (select 1 from delivery where parked = awaited.slot and due <> ?1)
 limit ?3
 """
