@@ -56,7 +56,7 @@ async def acquire(
             await _hold(connection, dsn, held, slots)
         if parked:
             await _park(connection, dsn, worker_id, parked)
-        seconds = await _wake_all(connection, dsn, decided, state.awaited_slots, now)
+        seconds = await _wake_all(connection, dsn, decided, state.contended, now)
     return Acquired(frozenset(id_ for id_, _ in held), seconds)
 
 
@@ -66,12 +66,12 @@ class _State:
     """The rows that a request depends on.
 
     *own*: the deliveries that the worker owns and that are the first of their key. *holders*: how
-    many others hold each slot. *awaited_slots*: those for which deliveries are parked.
+    many others hold each slot. *contended*: those for which deliveries are parked.
     """
 
     own: set[int]
     holders: dict[str, int]
-    awaited_slots: set[str]
+    contended: set[str]
 
 
 async def _read(
@@ -86,7 +86,7 @@ async def _read(
     return _State(
         {row["id"] for row in rows if row["kind"] == "own"},
         {row["slot"]: row["number"] for row in rows if row["kind"] == "held"},
-        {row["slot"] for row in rows if row["kind"] == "awaited"},
+        {row["slot"] for row in rows if row["kind"] == "contended"},
     )
 
 
@@ -109,7 +109,7 @@ union all select 'held', 0, slot, count(*) from arvo.hold
         and case when until is null then delivery <> all ($1::bigint[])
             else until > clock_timestamp() end
     group by slot
-union all select 'awaited', 0, slot, 0 from unnest($4::text[]) as wanted (slot)
+union all select 'contended', 0, slot, 0 from unnest($4::text[]) as wanted (slot)
     where exists (select from arvo.delivery where parked = wanted.slot)
 """
 _RETURN: Final = """
@@ -169,14 +169,14 @@ async def _wake_all(
     connection: Connection,
     dsn: Dsn,
     decided: Decided,
-    awaited_slots: Collection[str],
+    contended: Collection[str],
     now: datetime,
 ) -> float | None:
     """Wake those that have room, and let the first one of each full rate be claimed in time."""
     wanted = {
         slot.id: min(free, decided.times[slot])
         for slot, free in decided.free.items()
-        if free > 0 and slot.id in awaited_slots
+        if free > 0 and slot.id in contended
     }
     if wanted:
         await wake(connection, dsn, wanted)

@@ -107,19 +107,19 @@ delete from arvo.hold where ctid = any (array (
 """
 # The slots are found one by one in the index: they are few, and the rows that wait for them many.
 _STRANDED: Final = """
-with recursive awaited (slot) as (
+with recursive contended (slot) as (
     (select parked from arvo.delivery where parked is not null order by parked limit 1)
     union all
-    select (select parked from arvo.delivery where parked > awaited.slot order by parked limit 1)
-    from awaited where awaited.slot is not null
+    select (select parked from arvo.delivery where parked > contended.slot order by parked limit 1)
+    from contended where contended.slot is not null
 )
-select slot from awaited where slot is not null
+select slot from contended where slot is not null
     and not exists (
         select from arvo.hold
-        where hold.slot = awaited.slot and (until is null or until > clock_timestamp())
+        where hold.slot = contended.slot and (until is null or until > clock_timestamp())
     )
     and not exists (
-        select from arvo.delivery where parked = awaited.slot and due <> 'infinity'
+        select from arvo.delivery where parked = contended.slot and due <> 'infinity'
     )
 limit $1
 """

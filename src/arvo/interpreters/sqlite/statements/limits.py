@@ -214,16 +214,16 @@ limit ?3
 """
 # Each slot is one look into the index, so the cost does not grow with the rows that wait for it.
 _STRANDED: Final = """
-with recursive awaited (slot) as (
+with recursive contended (slot) as (
     select min(parked) from delivery where parked is not null
     union all
-    select (select min(parked) from delivery where parked > awaited.slot)
-    from awaited where awaited.slot is not null
+    select (select min(parked) from delivery where parked > contended.slot)
+    from contended where contended.slot is not null
 )
-select slot from awaited where slot is not null
+select slot from contended where slot is not null
     and not exists (
-        select 1 from hold where hold.slot = awaited.slot and (until is null or until > ?2)
+        select 1 from hold where hold.slot = contended.slot and (until is null or until > ?2)
     )
-    and not exists (select 1 from delivery where parked = awaited.slot and due <> ?1)
+    and not exists (select 1 from delivery where parked = contended.slot and due <> ?1)
 limit ?3
 """
