@@ -99,6 +99,13 @@ def test_limits_hold_for_workflows_and_within_chains() -> None:
     simulate(System([limited, shipping, fulfil]), orders, effects={look_up: look_up}, runs=12)
 
 
+def test_a_version_that_adds_limits_is_deployed_without_a_loss() -> None:
+    """The workers of the version before know no limits, and exceed them."""
+    older = System([EventHandler(charge, {"1.0.0": take_payment})])
+
+    run(take_payment, CONCURRENT, older=older, runs=8)
+
+
 @pytest.mark.parametrize(
     ("store", "law"),
     [

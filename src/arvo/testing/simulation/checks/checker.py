@@ -70,7 +70,7 @@ class Checker:
         self.watch = Watch(self.report, self.world, self.checks, self.clock)
         self.losses = Losses(self.report)
         self.forgeries = Forgeries(self.report)
-        self.limits = LimitCheck(self.system)
+        self.limits = LimitCheck()
         # A store keeps the results with the message, a pair by the event.
         self.checkpoints = Checkpoints(
             (lambda delivery: delivery_key(delivery.message))
@@ -190,7 +190,9 @@ class Checker:
         elif isinstance(result, Fenced):
             self.add_note(delivery, "the commit of a stale worker is refused")
         if isinstance(result, Committed):
-            unlimited = self.limits.find_unlimited(delivery.message, delivery.token)
+            unlimited = self.limits.find_unlimited(
+                decision.system, delivery.message, delivery.token
+            )
             self._report_unlimited(unlimited, delivery)
             self.limits.end(delivery)
             self._chained.add_messages(messages)
@@ -236,7 +238,7 @@ class Checker:
             elif place:
                 self._check_order(delivery)
             token = delivery.token if place <= len(followers) else None
-            unlimited = self.limits.find_unlimited(delivery.message, token)
+            unlimited = self.limits.find_unlimited(decision.system, delivery.message, token)
             self._report_unlimited(unlimited, delivery)
             self._apply(delivery, commit, messages, (), decision)
         self.limits.end(chain.deliveries[0])

@@ -18,7 +18,6 @@ from arvo.interpreters.ports.messages import Delivery, Message
 class LimitCheck:
     """Finds slots that too many deliveries hold, and turns without their slots."""
 
-    system: System
     # By the token of a delivery: its worker, and the slots that it holds there.
     _held: dict[object, tuple[str, tuple[Slot, ...]]] = field(factory=dict, init=False)
     # By slot of a rate: the times at which its starts count no more.
@@ -46,14 +45,15 @@ class LimitCheck:
         for token in [token for token, (holder, _) in self._held.items() if holder == worker]:
             del self._held[token]
 
-    def find_unlimited(self, message: Message, token: object) -> str | None:
+    def find_unlimited(self, system: System, message: Message, token: object) -> str | None:
         """Return the problem of a turn that was committed without its slots, or None.
 
-        *token*: that of its delivery, None if its event was never delivered.
+        *system*: that of its worker, which may be of a version with other limits. *token*: that of
+        its delivery, None if its event was never delivered.
         """
         if token in self._held:
             return None
-        slots = slots_of(self.system, message.event)
+        slots = slots_of(system, message.event)
         if not isinstance(slots, tuple) or not slots:
             return None
         return f"the turn of {message.event.type} was committed without its slots"
