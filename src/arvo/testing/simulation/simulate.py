@@ -109,7 +109,7 @@ def simulate(
         require_events(events),
         None if faults is None else tuple(faults),
         tuple(kinds),
-        _choose_storages(setup.system, storage, store),
+        _choose_storages(setup, storage, store),
     )
     number = (1 if faults is not None else RUNS) if runs is None else runs
     if number < 1:
@@ -220,14 +220,15 @@ class _Search:
 
 
 def _choose_storages(
-    system: System, storage: StorageKind | PairModel | None, store: type[Store] | None
+    setup: Setup, storage: StorageKind | PairModel | None, store: type[Store] | None
 ) -> tuple[StorageKind, ...]:
     """Return the kinds of storage that runs draw from."""
     if isinstance(storage, PairModel):
         return ("pair",)
     if storage is None:
         # A pair holds no limits.
-        is_whole = store is not None or limited_addresses(system)
+        systems = [setup.system, *([] if setup.older is None else [setup.older])]
+        is_whole = store is not None or any(map(limited_addresses, systems))
         return ("store",) if is_whole else ("store", "pair")
     return (storage,)
 

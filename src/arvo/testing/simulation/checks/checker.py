@@ -190,10 +190,7 @@ class Checker:
         elif isinstance(result, Fenced):
             self.add_note(delivery, "the commit of a stale worker is refused")
         if isinstance(result, Committed):
-            unlimited = self.limits.find_unlimited(
-                decision.system, delivery.message, delivery.token
-            )
-            self._report_unlimited(unlimited, delivery)
+            self._check_slots(delivery, delivery.token, decision)
             self.limits.end(delivery)
             self._chained.add_messages(messages)
             self._apply(delivery, commit, messages, dead_letters, decision)
@@ -238,8 +235,7 @@ class Checker:
             elif place:
                 self._check_order(delivery)
             token = delivery.token if place <= len(followers) else None
-            unlimited = self.limits.find_unlimited(decision.system, delivery.message, token)
-            self._report_unlimited(unlimited, delivery)
+            self._check_slots(delivery, token, decision)
             self._apply(delivery, commit, messages, (), decision)
         self.limits.end(chain.deliveries[0])
 
@@ -333,6 +329,10 @@ class Checker:
             old = self.world.dead_letters
             old[:] = [each for each in old if event_key(each.event) not in new]
         self.world.dead_letters += dead_letters
+
+    def _check_slots(self, delivery: Delivery, token: object, decision: Decision) -> None:
+        problem = self.limits.find_unlimited(decision.system, delivery.message, token)
+        self._report_unlimited(problem, delivery)
 
     def _report_unlimited(self, problem: str | None, delivery: Delivery | None) -> None:
         if problem is not None:
