@@ -155,6 +155,11 @@ class ClaimLoop:
         self._more.update(self.served)
         self.fill()
 
+    def notify_of(self, messages: Iterable[Message]) -> None:
+        """Claim new messages of limited handlers: no process owns them."""
+        if self.limited and not self.limited.isdisjoint(queue_of(it.to) for it in messages):
+            self.notify()
+
     def notify_after(self, delay: float) -> None:
         """Call `notify` when a row is due that no process owns until then."""
 

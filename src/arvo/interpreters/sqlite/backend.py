@@ -245,13 +245,14 @@ class SqliteBackend:
         writer = await self._session.open()
         replacement = Replacement(record, expected, timers, redeliver)
         to = ToHandler(record.handler, record.subject)
-        owner = self._session.owner_of([Message(event, to) for event in redeliver])
+        messages = [Message(event, to) for event in redeliver]
+        owner = self._session.owner_of(messages)
 
         def on_done(written: tuple[Committed | Conflict, list[StoredMessage]]) -> None:
             result, rows = written
-            self._session.deliver(
-                rows, added=len(redeliver) if isinstance(result, Committed) else 0
-            )
+            sent = messages if isinstance(result, Committed) else []
+            self._session.deliver(rows, added=len(sent))
+            self._session.claims.notify_of(sent)
 
         def work(
             connection: sqlite3.Connection,
@@ -361,6 +362,7 @@ class SqliteBackend:
         def on_done(rows: list[StoredMessage] | None) -> None:
             if rows is not None:
                 self._session.deliver(rows, added=len(messages))
+                self._session.claims.notify_of(messages)
 
         def work(connection: sqlite3.Connection) -> list[StoredMessage] | None:
             return operations.redrive(connection, id, messages, owner, self._now())

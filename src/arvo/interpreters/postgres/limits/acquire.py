@@ -51,7 +51,8 @@ async def acquire(
         if len(own) < len(ids):
             # This process may still have the copy of a delivery that was given back when the one
             # before it was parked.
-            await connection.execute(dsn.sql(_RETURN), list({*ids} - state.own), worker_id)
+            others = list({*ids} - state.own)
+            await connection.execute(dsn.sql(_RETURN), others, worker_id, dsn.channel)
         if held:
             await _hold(connection, dsn, held, slots)
         if parked:
@@ -113,7 +114,10 @@ union all select 'contended', 0, slot, 0 from unnest($4::text[]) as wanted (slot
     where exists (select from arvo.delivery where parked = wanted.slot)
 """
 _RETURN: Final = """
-update arvo.delivery set owner = null where id = any($1::bigint[]) and owner = $2
+with returned as (
+    update arvo.delivery set owner = null where id = any($1::bigint[]) and owner = $2 returning id
+)
+select pg_notify($3, '') where exists (select from returned)
 """
 
 

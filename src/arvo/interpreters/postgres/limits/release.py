@@ -62,9 +62,8 @@ async def wake(connection: Connection, dsn: Dsn, numbers: Mapping[str, int]) -> 
 
     The first that were accepted. Until they acquire the slot, the column names it.
     """
-    await connection.execute(
-        dsn.sql(_WAKE), list(numbers), list(numbers.values()), f"arvo_{dsn.schema}"
-    )
+    slots, counts = list(numbers), list(numbers.values())
+    await connection.execute(dsn.sql(_WAKE), slots, counts, dsn.channel)
 
 
 _WAKE: Final = """

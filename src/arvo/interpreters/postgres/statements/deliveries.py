@@ -40,12 +40,7 @@ order by place
 
 async def notify(connection: Connection, dsn: Dsn) -> None:
     """Wake the workers that listen, when the transaction is committed."""
-    await connection.execute("select pg_notify($1, '')", channel(dsn))
-
-
-def channel(dsn: Dsn) -> str:
-    """Return the name of the channel that workers listen to."""
-    return f"arvo_{dsn.schema}"
+    await connection.execute("select pg_notify($1, '')", dsn.channel)
 
 
 async def claim(

@@ -16,7 +16,7 @@ from arvo.interpreters.postgres.limits.release import release
 from arvo.interpreters.postgres.statements import records, timers
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter
-from arvo.interpreters.postgres.statements.deliveries import channel, delivery_columns
+from arvo.interpreters.postgres.statements.deliveries import delivery_columns
 from arvo.interpreters.postgres.statements.group_locks import (
     GroupLocks,
     lock_group,
@@ -107,7 +107,7 @@ class _Group:
             *delivery_columns(deliveries),
             self.now,
             self.worker_id,
-            channel(self.dsn),
+            self.dsn.channel,
         )
         if sum(row["kind"] == "inserted" for row in returned) != len(new):
             raise WriteConflict

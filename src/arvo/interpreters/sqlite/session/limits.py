@@ -26,7 +26,7 @@ async def acquire_slots(session: Session, requests: Sequence[SlotRequest]) -> li
                 request.delivery.progress.slots = request.places
             else:
                 session.claims.drop(request.delivery)
-        if acquired.is_woken:
+        if acquired.is_claimable:
             session.claims.notify()
 
     if open_:

@@ -152,6 +152,8 @@ class Session:
                 if chain.deliveries:
                     self.claims.release(chain.deliveries[0], chain.deliveries[1:])
             self.deliver(rows, added=added)
+            written = compress(chains, is_written)
+            self.claims.notify_of(message for chain in written for message in chain.messages)
 
         is_written, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return is_written
@@ -182,8 +184,9 @@ class Session:
                 asyncio.get_running_loop().call_soon(self.claims.release, delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)
-            added = len(batch.messages) if isinstance(written.result, Committed) else 0
-            self.deliver(written.rows, added=added)
+            messages = batch.messages if isinstance(written.result, Committed) else ()
+            self.deliver(written.rows, added=len(messages))
+            self.claims.notify_of(messages)
 
         def work(connection: sqlite3.Connection) -> Written:
             self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)

@@ -23,12 +23,12 @@ ENDED_MAX: Final = 10_000
 @final
 @frozen
 class Acquired:
-    """For each request whether it holds its slots; whether deliveries were woken; and the times at
-    which some can be claimed.
+    """For each request whether it holds its slots; whether some deliveries can be claimed now; and
+    the times at which others can.
     """
 
     held: tuple[bool, ...]
-    is_woken: bool
+    is_claimable: bool
     due: tuple[int, ...]
 
 
@@ -57,7 +57,7 @@ def acquire(
     woken, due = _wake_all(connection, decided)
     got = iter(decided.full)
     held = tuple(is_mine and next(got) is None for is_mine in mine)
-    return Acquired(held, bool(woken), due)
+    return Acquired(held, woken > 0 or not all(mine), due)
 
 
 def _is_next(connection: sqlite3.Connection, id_: int, worker_id: str, now: int) -> bool:
