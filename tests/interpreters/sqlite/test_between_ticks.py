@@ -80,9 +80,10 @@ def test_events_of_a_limited_handler_are_claimed_at_once(path: str) -> None:
 
     async def go() -> int:
         async with Runtime(System([limited, fulfilment, shipping]), SqliteBackend(path)) as runtime:
-            # One by one: each finds a process that has nothing else to do.
             for number in range(3):
                 await runtime.request(charge_request(f"c{number}"), timeout=60)
+                # The next one finds a process that has nothing else to do.
+                await asyncio.sleep(0.1)
             orders = [order_request(f"i{number}") for number in range(3)]
             await asyncio.gather(*(runtime.request(event, timeout=60) for event in orders))
             return runtime.stats().dead_lettered
