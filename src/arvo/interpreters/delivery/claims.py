@@ -138,13 +138,18 @@ class ClaimLoop:
         """Return whether this process should own new messages at once, without a claim.
 
         True if it serves all of their queues and has room. If False, it will claim them, or leave
-        them to another process.
+        them to another process. Those of *limited* queues it never owns without a claim.
         """
-        if self.queues.ready < self.keep_max and all(
-            queue_of(message.to) in self.served
-            and queue_of(message.to) not in self.limited
-            and self.queues.blocked_count(key_of(message.to)) < self.key_max
-            for message in messages
+        own = [each for each in messages if queue_of(each.to) not in self.limited]
+        has_own = bool(own) or not messages
+        if (
+            has_own
+            and self.queues.ready < self.keep_max
+            and all(
+                queue_of(message.to) in self.served
+                and self.queues.blocked_count(key_of(message.to)) < self.key_max
+                for message in own
+            )
         ):
             return True
         self._more.update(self.served)

@@ -3,14 +3,24 @@
 import asyncio
 import random
 
+import asyncpg
 import pytest
 
 from arvo.engine.limits import Slot
 from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.results import Committed
 from arvo.interpreters.postgres import PostgresBackend
+from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.session import maintenance
-from arvo.testing.conformance.kit.samples import SERVICE, to_service
+from arvo.testing.conformance.kit.samples import (
+    SERVICE,
+    WORKFLOW,
+    service_commit,
+    to_service,
+    to_workflow,
+)
+from tests import servers
 from tests.interpreters.postgres.schemas import execute
 from tests.interpreters.within import within
 
@@ -76,6 +86,31 @@ def test_concurrent_processes_hold_a_limit(url: str) -> None:
     within(go())
 
     assert set(done) == {f"e{number}" for number in range(DELIVERIES)}
+
+
+def test_a_new_message_of_a_limited_handler_belongs_to_no_process(url: str) -> None:
+    """Those that are committed with it belong to the process, as without any limit."""
+
+    async def go() -> list[tuple[str, bool]]:
+        backend = PostgresBackend(url)
+        backend.limit([SERVICE])
+        await backend.send(to_service("first"))
+        delivery = await backend.receive(SERVICE)
+        waiting = asyncio.create_task(backend.receive(WORKFLOW))
+        await asyncio.sleep(0)
+        messages = [to_service("next"), to_workflow("reply")]
+        commit = service_commit(delivery, messages)
+        assert await backend.commit(delivery, commit, messages, []) == Committed()
+        await waiting
+        connection = await asyncpg.connect(servers.postgres_url())
+        rows = await connection.fetch(
+            Dsn.parse(url).sql("select queue, owner is null from arvo.delivery order by id")
+        )
+        await connection.close()
+        await backend.close()
+        return [tuple(row) for row in rows]
+
+    assert within(go()) == [(SERVICE, True), (WORKFLOW, False)]
 
 
 def test_a_delivery_is_woken_whose_limit_is_gone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

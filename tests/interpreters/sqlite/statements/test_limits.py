@@ -3,8 +3,11 @@
 import sqlite3
 
 from arvo.engine.limits import Slot
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.sqlite.statements import deliveries, limits, workers
 from tests.interpreters.sqlite.statements.batches import ME, OTHER, PAY, message, owners
+from tests.shop import charge_request
 
 ONE = Slot("one", 1)
 RATE = Slot("rate", 1, 10.0)
@@ -41,6 +44,18 @@ def test_a_parked_delivery_is_in_no_index_of_those_that_can_be_claimed(
     assert owners(connection) == [ME, limits.PARKED]
     assert claimable(connection) == []
     assert deliveries.depth(connection, NOW) == (2, 1, 0)
+
+
+def test_a_new_message_of_a_limited_queue_belongs_to_no_worker(
+    connection: sqlite3.Connection,
+) -> None:
+    """Those that are sent with it belong to the sender, as without any limit."""
+    messages = [message("a"), Message(charge_request("c1"), ToHandler("com.limited", None))]
+
+    [owned] = deliveries.send(connection, messages, 0, ME, ["com.limited"])
+
+    assert owned.message == messages[0]
+    assert owners(connection) == [ME, None]
 
 
 def test_the_slots_of_a_dead_worker_are_free(connection: sqlite3.Connection) -> None:

@@ -26,6 +26,7 @@ from arvo.interpreters.postgres.statements.group_locks import (
 from arvo.interpreters.postgres.statements.refusals import Refusal, acknowledged, refusals
 from arvo.interpreters.postgres.statements.write_batch import (
     Changes,
+    DeliveryRow,
     HistoryRow,
     WorkflowRows,
     WriteBatch,
@@ -94,9 +95,7 @@ class _Group:
         new = [each for each in entries if each[0].record.subject not in known]
         existing = [each for each in entries if each[0].record.subject in known]
         deliveries = [
-            (row, batch.claim_own and (row.key is None or row.key in self.locks.keys))
-            for batch in accepted
-            for row in batch.deliveries
+            (row, self._may_own(batch, row)) for batch in accepted for row in batch.deliveries
         ]
         returned = await self.connection.fetch(
             self.dsn.sql(_WRITE),
@@ -114,6 +113,10 @@ class _Group:
         await self._free_slots(batches, refused)
         sent = sorted((row["id"], row["mine"]) for row in returned if row["kind"] == "sent")
         return _owned_rows(batches, refused, sent)
+
+    def _may_own(self, batch: WriteBatch, row: DeliveryRow) -> bool:
+        is_wanted = batch.claim_own and row.queue not in batch.unowned
+        return is_wanted and (row.key is None or row.key in self.locks.keys)
 
     async def _write_optional(
         self,

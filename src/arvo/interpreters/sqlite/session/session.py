@@ -134,12 +134,13 @@ class Session:
         """Write chains in one transaction, each of them whole or not at all."""
         writer, worker_id = await self.open(), self.worker_id
         owner = self.owner_of([message for chain in chains for message in chain.messages])
+        unowned = frozenset(self.claims.limited)
 
         def work(connection: sqlite3.Connection) -> tuple[list[bool], list[StoredMessage]]:
             for chain in chains:
                 for commit in chain.commits:
                     self.maintenance.expect_timers(commit.timers)
-            done = write_chains(connection, chains, worker_id, owner, self.now())
+            done = write_chains(connection, chains, worker_id, owner, self.now(), unowned)
             written = compress(chains, done[0])
             self.free(connection, held_ids(each for chain in written for each in chain.deliveries))
             return done
@@ -173,6 +174,7 @@ class Session:
             messages=tuple(messages),
             dead_letters=tuple(dead_letters),
             owner=self.owner_of(messages),
+            unowned=frozenset(self.claims.limited),
         )
 
     async def _write(

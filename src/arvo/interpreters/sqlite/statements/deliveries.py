@@ -1,7 +1,7 @@
 """Deliveries: the messages under way in a SQLite file, and the workers that own them."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from arvo.interpreters.delivery.codec import (
@@ -28,12 +28,17 @@ def delivery_id(delivery: Delivery) -> int:
 
 
 def send(
-    connection: sqlite3.Connection, messages: Iterable[Message], now: int, owner: str | None
+    connection: sqlite3.Connection,
+    messages: Iterable[Message],
+    now: int,
+    owner: str | None,
+    unowned: Collection[str] = (),
 ) -> list[StoredMessage]:
     """Add deliveries, and return those that *owner* owns at once.
 
     *owner* gets a delivery unless another worker owns one of the same key, or an unclaimed one
-    holds it back. With *owner* None all of them stay unclaimed.
+    holds it back. With *owner* None all of them stay unclaimed, and those of the *unowned* queues
+    in any case.
     """
     addressed = [(key_of(message.to), message) for message in messages]
     if not addressed:
@@ -49,10 +54,11 @@ def send(
     owned: list[StoredMessage] = []
     codec = codec_of(connection)
     for id_, (key, message) in enumerate(addressed, last_id + 1):
-        new_owner = None if key in blocked else owner
+        queue = queue_of(message.to)
+        new_owner = None if key in blocked or queue in unowned else owner
         event, destination = encode_event(message.event, codec), encode_destination(message.to)
         cancels = is_cancellation(message)
-        rows.append((id_, queue_of(message.to), key, destination, event, now, new_owner, cancels))
+        rows.append((id_, queue, key, destination, event, now, new_owner, cancels))
         if new_owner is not None:
             owned.append(StoredMessage(id_, message, 1))
     connection.executemany(_INSERT, rows)

@@ -1,7 +1,7 @@
 """Write batch: the changes of one call of the backend to a SQLite file, all or nothing."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, final
 
 from attrs import frozen
@@ -45,7 +45,8 @@ class WriteBatch:
     """A delivery to remove, and the changes to write if this worker still owns it.
 
     *delivery_id*: the row of *delivery*; both are None where there is no delivery. *owner*: the
-    worker that owns the new deliveries of *messages*, None to leave them unclaimed.
+    worker that owns the new deliveries of *messages*, None to leave them unclaimed. *unowned*: the
+    queues of which it owns none.
     """
 
     worker_id: str
@@ -55,6 +56,7 @@ class WriteBatch:
     messages: tuple[Message, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     owner: str | None = None
+    unowned: Collection[str] = ()
 
 
 @final
@@ -99,7 +101,7 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
         write_timers(connection, [commit])
     for entry in batch.dead_letters:
         dead_letter(connection, entry)
-    rows = deliveries.send(connection, batch.messages, now, batch.owner)
+    rows = deliveries.send(connection, batch.messages, now, batch.owner, batch.unowned)
     return Written(Committed(), tuple(rows))
 
 
