@@ -708,3 +708,20 @@ def test_a_turn_does_not_read_back_the_record_of_the_turn_before_it(tmp_path: Pa
         return int(backend.loads)
 
     assert within(go()) < 5
+
+
+@pytest.mark.promise("I4")
+def test_a_released_delivery_holds_back_the_others_of_its_key(tmp_path: Path) -> None:
+    """I4: also those that its process has claimed together with it."""
+
+    async def go() -> tuple[str, str]:
+        backend = SqliteBackend(str(tmp_path / "a.db"))
+        for message in (to_workflow("first"), to_workflow("second"), to_workflow("else", "two")):
+            await backend.send(message)
+        first = await backend.receive(WORKFLOW)
+        await backend.release(first, 3_600.0)
+        second = await backend.receive(WORKFLOW)
+        await backend.close()
+        return first.message.event.id, second.message.event.id
+
+    assert within(go()) == ("first", "else")

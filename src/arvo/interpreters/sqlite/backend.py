@@ -320,7 +320,7 @@ class SqliteBackend:
             # This worker still owns it in the file.
             self._session.claims.postpone(delivery, delivery, delay)
             raise
-        self._session.claims.release(delivery)
+        self._session.claims.drop(delivery)
 
     async def dead_letter(
         self, delivery: Delivery | None, dead_letter: DeadLetter

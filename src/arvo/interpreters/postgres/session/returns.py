@@ -61,7 +61,7 @@ class DeliveryReturns:
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Return a delivery unclaimed, as the same attempt: any worker may claim it when it is due,
-        and then the others of its key.
+        and then the others of its key, which go with it.
         """
         session, token, slots = None, token_of(delivery), _give_up(delivery)
         due = self.now() + timedelta(seconds=delay)
@@ -82,7 +82,7 @@ class DeliveryReturns:
             else:
                 self.claims.release(delivery)
             raise
-        self.claims.release(delivery)
+        self.claims.drop(delivery)
 
     async def _write(
         self, session: Session, delivery: Delivery, delay: float, *, deferred: bool

@@ -197,10 +197,24 @@ def mark_started(connection: sqlite3.Connection, delivery_id: int, worker_id: st
 
 
 def release(connection: sqlite3.Connection, delivery_id: int, worker_id: str, due: int) -> None:
-    """Make a delivery of *worker_id* available to all workers when it is *due*."""
-    connection.execute(
+    """Make a delivery of *worker_id* available to all workers when it is *due*.
+
+    The others of its key that this worker owns as well: they wait behind it in every process.
+    """
+    released = connection.execute(
         "update delivery set owner = null, due = ?, started = 0 where id = ? and owner = ?",
         (due, delivery_id, worker_id),
+    )
+    if released.rowcount:
+        give_back_followers(connection, delivery_id, worker_id)
+
+
+def give_back_followers(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> None:
+    """Make those that *worker_id* owns behind a delivery of their key available to all workers."""
+    connection.execute(
+        "update delivery set owner = null"
+        " where key = (select key from delivery where id = ?) and owner = ? and id > ?",
+        (delivery_id, worker_id, delivery_id),
     )
 
 

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from arvo.engine.limits import Slot
 from arvo.interpreters.limits.decide import Decided, decide
+from arvo.interpreters.sqlite.statements.deliveries import give_back_followers
 
 # In place of a worker: it owns the deliveries that are parked. So they are in no index of those
 # that can be claimed, and hold back the others of their key.
@@ -53,7 +54,7 @@ def acquire(
             connection.execute(_UNPARK, (id_,))
         else:
             connection.execute(_PARK, (PARKED, NEVER, full.id, id_))
-            connection.execute(_GIVE_BACK, (id_, worker_id, id_))
+            give_back_followers(connection, id_, worker_id)
     woken, due = _wake_all(connection, decided)
     got = iter(decided.full)
     held = tuple(is_mine and next(got) is None for is_mine in mine)
@@ -89,11 +90,6 @@ _FREE: Final = "delete from hold where delivery = ? and until is null"
 _HOLD: Final = "insert into hold (slot, delivery, until) values (?, ?, ?)"
 _UNPARK: Final = "update delivery set parked = null where id = ? and parked is not null"
 _PARK: Final = "update delivery set owner = ?, due = ?, parked = ?, started = 0 where id = ?"
-# The others of its key that this worker owns: they wait behind it in every process.
-_GIVE_BACK: Final = """
-update delivery set owner = null
-where key = (select key from delivery where id = ?) and owner = ? and id > ?
-"""
 
 
 def _count(connection: sqlite3.Connection, slot: Slot, now: int) -> int:
