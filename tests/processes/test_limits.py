@@ -8,8 +8,8 @@ from tests.processes.test_order import postgres_server
 from tests.processes.workers import start_workers
 
 WORKERS = 4
-SHIPMENTS = 40
-KILLS = 2
+SHIPMENTS = 30
+KILLS = 1
 TIMEOUT_SECONDS = 180.0
 
 

@@ -77,7 +77,7 @@ def run(function: Any, limits: tuple[Limit, ...], **options: Any) -> None:
 @pytest.mark.parametrize("function", [take_payment, take_at_once])
 def test_limits_hold_under_every_fault(function: Any, limits: tuple[Limit, ...]) -> None:
     """Crashes, pauses, lost answers and outages: none is exceeded, and every event is handled."""
-    run(function, limits, runs=12)
+    run(function, limits, runs=8)
 
 
 @flow(order, "1.0.0", services=SERVICES, limits=[Limit(concurrent=2)])
@@ -96,14 +96,14 @@ def test_limits_hold_for_workflows_and_within_chains() -> None:
     limited = EventHandler(charge, {"1.0.0": take_at_once}, limits=CONCURRENT)
     orders = [order_request(f"i{number}") for number in range(4)]
 
-    simulate(System([limited, shipping, fulfil]), orders, effects={look_up: look_up}, runs=12)
+    simulate(System([limited, shipping, fulfil]), orders, effects={look_up: look_up}, runs=8)
 
 
 def test_a_version_that_adds_limits_is_deployed_without_a_loss() -> None:
     """The workers of the version before know no limits, and exceed them."""
     older = System([EventHandler(charge, {"1.0.0": take_payment})])
 
-    run(take_payment, CONCURRENT, older=older, runs=8)
+    run(take_payment, CONCURRENT, older=older, runs=6)
 
 
 @pytest.mark.parametrize(
