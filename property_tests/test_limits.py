@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -165,7 +165,7 @@ class Model:
 
     def check(self) -> None:
         """None is exceeded; and what waits is woken, or one of its slots has no room."""
-        assert all(self.free(slot) >= 0 for slot in SLOTS)
+        assert all(self.free(slot) >= 0 for slots in self.slots.values() for slot in slots)
         coming = Counter(slot for number in self.ready for slot in self.slots[number])
         for number in self.parked - self.due.keys():
             assert any(self.is_taken(slot, coming[slot]) for slot in self.slots[number])
@@ -242,6 +242,114 @@ def test_a_limit_is_neither_exceeded_nor_idle(
             model.wait(1.0)
     assert not model.ready
     assert not model.parked
+
+
+ONE_SLOT = st.sampled_from([Slot("one", 1), Slot("three", 3), Slot("rate", 2, 2.0)])
+# The priority and the fairness key of each delivery, in the order in which they come.
+GROUPS = st.lists(
+    st.tuples(st.sampled_from([0, 1, 3]), st.sampled_from("ab")), min_size=4, max_size=24
+)
+
+
+@define
+class Turn:
+    """A delivery that is parked: how many of each other group may start before it is woken.
+
+    *ahead*: those that were woken before that was counted, and have a place for sure.
+    """
+
+    group: str
+    room: dict[str, float] = field(factory=dict)
+    ahead: set[int] = field(factory=set)
+
+
+@define
+class Shares(Model):
+    """Counts which groups of one slot start while a delivery waits for it."""
+
+    turns: dict[int, Turn] = field(factory=dict)
+    woken: set[int] = field(factory=set)
+
+    def acquire(self, count: int) -> None:
+        asking, turns, parked = self.ready[:count], dict(self.turns), set(self.parked)
+        self.woken.difference_update(asking)
+        super().acquire(count)
+        for number in asking:
+            if number in self.held:
+                self.start(number, turns)
+        for number in asking:
+            if number in self.parked - parked:
+                self.begin(number)
+
+    def begin(self, number: int) -> None:
+        """Record that a delivery waits, behind those of its group."""
+        group = self.slots[number][0].group or ""
+        self.turns[number] = Turn(group)
+        self.update(number, sum(turn.group == group for turn in self.turns.values()))
+
+    def update(self, number: int, position: int) -> None:
+        """Limit what may start before a delivery to what its *position* in its group allows."""
+        turn, [slot] = self.turns[number], self.slots[number]
+        turn.ahead.update({*self.woken, *self.due} - {number})
+        for (other,) in self.slots.values():
+            group = other.group or ""
+            share = position * 2.0 ** (other.priority - slot.priority) + 1
+            turn.room[group] = min(turn.room.get(group, share), share)
+        turn.room[turn.group] = position - 1
+
+    def start(self, number: int, turns: dict[int, Turn]) -> None:
+        """Count a start against all that waited before it."""
+        group = self.slots[number][0].group
+        assert group is not None
+        for turn in turns.values():
+            if number not in turn.ahead:
+                turn.room[group] -= 1
+                assert turn.room[group] >= 0
+
+    def wake(self, number: int) -> None:
+        super().wake(number)
+        self.woken.add(number)
+        if (woken := self.turns.pop(number, None)) is not None:
+            behind = [it for it, turn in self.turns.items() if turn.group == woken.group]
+            for position, other in enumerate(behind, 1):
+                self.update(other, position)
+
+
+@given(slot=ONE_SLOT, groups=GROUPS, moves=MOVES)
+def test_each_group_gets_its_share(
+    make_table: Callable[[int], Table],
+    slot: Slot,
+    groups: list[tuple[int, str]],
+    moves: list[Move],
+) -> None:
+    """Before the n-th that waits in a group, n * 2 ** d + 1 of each other group start at most,
+    where d is by how much their priority is higher. None passes those of its own group.
+    """
+    model = Shares({}, make_table(len(groups)))
+    model.slots = {
+        number: (evolve(slot, group=f"{priority} {key}", priority=priority),)
+        for number, (priority, key) in enumerate(groups)
+    }
+    coming = list(model.slots)
+
+    for move, which in [*moves, *[("acquire", 1), ("settle", 0), ("wait", 4)] * 8 * len(groups)]:
+        model.ready += coming[: which % 3]
+        del coming[: which % 3]
+        match move:
+            case "acquire":
+                model.acquire(1 + which % 2)
+            case "wait":
+                model.wait(which / 4)
+            case _:
+                for number in model.held[which % 3 :][:1]:
+                    model.held.remove(number)
+                    model.release(number)
+                    if move == "return":
+                        model.ready.append(number)
+        model.check()
+    assert not model.ready
+    assert not model.parked
+    assert not coming
 
 
 KEYS = st.one_of(st.text(), st.integers())

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from arvo import Event, EventHandler, Limit, Persist, Resumable, System, Turn
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.violations.violation import ExecutionViolation
@@ -72,6 +74,55 @@ def test_a_key_of_another_type_is_a_violation() -> None:
     system = System([EventHandler(charge, {"1.0.0": lambda _: None}, limits=[limit])])
 
     assert isinstance(slots_of(system, charge_request()), ExecutionViolation)
+
+
+def test_events_of_one_priority_and_fairness_key_are_a_group() -> None:
+    """They wait for the same slot, one group in turn with the others; without both in order."""
+    limit = Limit(
+        concurrent=1,
+        priority=lambda event: int(event.data.amount),
+        fairness_key=lambda event: event.data.order_id,
+    )
+    taken = [
+        slots(limit, event=charge["1.0.0"].accepts(ChargeCard(*data), source="com.shop.web"))[0]
+        for data in (("a", 1.0), ("a", 1.0), ("a", 2.0), ("b", 1.0))
+    ]
+
+    assert len(set(taken)) == 1
+    assert [slot.priority for slot in taken] == [1, 1, 2, 1]
+    assert taken[0].group == taken[1].group
+    assert len({slot.group for slot in taken}) == 3
+    assert slots(Limit(concurrent=1))[0].group is None
+
+
+def test_a_fairness_key_may_be_none() -> None:
+    """Those events have one turn together."""
+    [without] = slots(Limit(concurrent=1, fairness_key=lambda _: None))
+    [with_text] = slots(Limit(concurrent=1, fairness_key=lambda _: "None"))
+
+    assert without.group is not None
+    assert without.group != with_text.group
+
+
+@pytest.mark.parametrize("priority", [-1, 10, 1.0, True, "9", None])
+def test_a_priority_out_of_bounds_is_a_violation(priority: object) -> None:
+    """As a key of another type is: an operator reads which limit it was."""
+    limit = Limit(concurrent=1, priority=lambda _: priority)  # type: ignore[arg-type, return-value]
+    system = System([EventHandler(charge, {"1.0.0": lambda _: None}, limits=[limit])])
+
+    refused = slots_of(system, charge_request())
+
+    assert "limits[0].priority: expected a whole number from 0 to 9" in str(refused)
+
+
+def test_a_fairness_key_that_fails_is_a_violation() -> None:
+    """As a key of `per` is."""
+    limit = Limit(concurrent=1, fairness_key=lambda event: event.data.customer)
+    system = System([EventHandler(charge, {"1.0.0": lambda _: None}, limits=[limit])])
+
+    refused = slots_of(system, charge_request())
+
+    assert "limits[0].fairness_key: expected a text, a whole number or None" in str(refused)
 
 
 def test_an_event_that_its_handler_does_not_accept_takes_no_slot() -> None:

@@ -32,6 +32,11 @@ async def key_later(event: object) -> str:
         (lambda: Limit(rate=1, seconds=-1), "limit.seconds: expected seconds or a timedelta"),
         (lambda: Limit(concurrent=1, per=key_later), "limit.per: expected a plain function"),  # type: ignore[arg-type]
         (lambda: Limit(concurrent=1, per="customer"), "limit.per: expected a plain function"),  # type: ignore[arg-type]
+        (lambda: Limit(concurrent=1, priority=9), "limit.priority: expected a plain function"),  # type: ignore[arg-type]
+        (
+            lambda: Limit(concurrent=1, fairness_key=key_later),  # type: ignore[arg-type]
+            "limit.fairness_key: expected a plain function",
+        ),
         (lambda: handler(Limit(concurrent=1)), "limits: expected a list of at most 8"),
         (lambda: handler([1]), "limits: expected a list of at most 8"),
         (lambda: handler([Limit(concurrent=1)] * 9), "limits: expected a list of at most 8"),

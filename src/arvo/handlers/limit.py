@@ -18,6 +18,8 @@ NUMBER_MAX: Final = 10_000
 SECONDS_MAX: Final = 604_800.0
 # Each is a place that an event takes and gives back.
 LIMITS_MAX: Final = 8
+# Of the ten levels each has twice the share of the one below.
+PRIORITY_MAX: Final = 9
 
 # Returns the key of an event, of which each has places of its own.
 LimitKey: TypeAlias = Callable[[Event[Any]], str | int | None]
@@ -37,6 +39,11 @@ class Limit:
     *per*: a pure function from an event, as the handler gets it, to a text or a whole number; the
     events of each such key have a limit of their own. None: the limit does not count this event.
 
+    *priority*: a pure function from an event to a number from 0 to 9, the most urgent; without it
+    all have 0. Of the events that wait, those of a priority get twice as many places as those of
+    the one below, so that each has its turn. *fairness_key*: a pure function as *per*; the events
+    of each such key get as many places as those of another one, however many of them wait.
+
     An event above a limit waits, and with it those behind it of the same workflow. A workflow's
     limit counts turns: a workflow that waits for a reply or a timer takes no place. Raises
     `Violated` for a value out of bounds.
@@ -49,6 +56,8 @@ class Limit:
     rate: int | None = None
     seconds: float | None = field(default=None, converter=_read_seconds)
     per: LimitKey | None = None
+    priority: Callable[[Event[Any]], int] | None = None
+    fairness_key: LimitKey | None = None
 
     def __attrs_post_init__(self) -> None:
         if issues := tuple(self._issues()):
@@ -77,10 +86,15 @@ class Limit:
         elif self.seconds is not None and not 0 < self.seconds <= SECONDS_MAX:
             expected = f"more than 0 and at most {SECONDS_MAX:.0f}"
             yield Issue("limit.seconds", expected, short_repr(self.seconds))
-        per: object = self.per
-        if per is not None and (not callable(per) or is_async(per)):
-            expected = "a plain function from an event to its key, or None"
-            yield Issue("limit.per", expected, short_repr(per))
+        functions: dict[str, object] = {
+            "per": self.per,
+            "priority": self.priority,
+            "fairness_key": self.fairness_key,
+        }
+        for name, function in functions.items():
+            if function is not None and (not callable(function) or is_async(function)):
+                expected = "a plain function of an event, or None"
+                yield Issue(f"limit.{name}", expected, short_repr(function))
 
 
 def read_limits(value: Iterable[Limit]) -> tuple[Limit, ...]:

@@ -106,6 +106,39 @@ def test_a_full_key_does_not_hold_back_the_others(on: On) -> None:
     on(payments_by(terminal, limit), work)
 
 
+@pytest.mark.parametrize(
+    ("limit", "passed"),
+    [
+        (Limit(concurrent=1, fairness_key=lambda event: event.data.order_id), 2),
+        (Limit(concurrent=1, priority=lambda event: 9 * (event.data.order_id == "one")), 1),
+    ],
+    ids=["fairness", "priority"],
+)
+def test_many_events_of_one_customer_do_not_delay_another(
+    on: On, limit: Limit, passed: int
+) -> None:
+    """All share one place; the one that comes last waits for so many others."""
+    terminal = Terminal()
+
+    async def work(runtime: Runtime) -> None:
+        async def send(*events: Event[ChargeCard]) -> None:
+            requests.extend(asyncio.create_task(runtime.request(each, 60)) for each in events)
+            while (await runtime.depth()).delayed != len(requests) - 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+        requests: list[asyncio.Task[object]] = []
+        await send(payment("many", 0))
+        await send(*(payment("many", number) for number in range(1, 12)))
+        await send(payment("one", 0))
+        terminal.may_end.set()
+        await asyncio.gather(*requests)
+
+    on(payments_by(terminal, limit), work)
+
+    # The first one was at work when the last one came.
+    assert terminal.began.index("one") <= 1 + passed
+
+
 def test_a_rate_limits_how_often_events_begin(on: On) -> None:
     """The rest waits, and is processed when earlier starts count no more."""
     handled = System(

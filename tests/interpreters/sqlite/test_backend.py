@@ -387,9 +387,10 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
 
 def without_limits(connection: sqlite3.Connection) -> None:
     """Bring the tables for deliveries back to version 16."""
-    connection.execute("drop index delivery_parked")
-    connection.execute("drop index delivery_parked_due")
-    connection.execute("alter table delivery drop column parked")
+    for index in ("delivery_parked", "delivery_parked_due", "delivery_share"):
+        connection.execute(f"drop index {index}")
+    for column in ("parked", "rank", "share"):
+        connection.execute(f"alter table delivery drop column {column}")
 
 
 def journals_in_rows(connection: sqlite3.Connection) -> None:

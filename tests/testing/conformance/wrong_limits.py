@@ -1,15 +1,18 @@
 """Backends that hold the limits of handlers, each of them wrong in one way."""
 
 # mypy: disable-error-code="misc"
-# MemoryLimits is final; only these tests subclass it.
+# MemoryLimits and SlotTable are final; only these tests subclass them.
 
+from bisect import insort
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import evolve
 
+from arvo.engine.limits import Slot
 from arvo.interpreters.limits.port import SlotRequest
-from arvo.interpreters.limits.table import Wakes
+from arvo.interpreters.limits.rank import STEP_MAX
+from arvo.interpreters.limits.table import Place, SlotTable, Wakes
 from arvo.interpreters.memory.limits import MemoryLimits
 from arvo.interpreters.ports.messages import Delivery, key_of
 from tests.testing.conformance.wrong import Correct
@@ -135,3 +138,82 @@ class NeverStartsAgain(Correct):
         return await self.inner.acquire(
             [SlotRequest(it.delivery, each) for it, each in zip(requests, slots, strict=True)]
         )
+
+
+class _Regroups(Correct):
+    """Lets deliveries wait in other groups than it was asked for."""
+
+    def regroup(self, slot: Slot) -> Slot:
+        raise NotImplementedError
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
+        return await self.inner.acquire(
+            [
+                SlotRequest(request.delivery, tuple(map(self.regroup, request.slots)))
+                for request in requests
+            ]
+        )
+
+
+class IgnoresGroups(_Regroups):
+    def regroup(self, slot: Slot) -> Slot:
+        return evolve(slot, group=None)
+
+
+class IgnoresPriorities(_Regroups):
+    def regroup(self, slot: Slot) -> Slot:
+        return evolve(slot, priority=0)
+
+
+class IgnoresFairnessKeys(_Regroups):
+    def regroup(self, slot: Slot) -> Slot:
+        return evolve(slot, group=slot.group and str(slot.priority))
+
+
+class _RankingTable(SlotTable):
+    def rank(self, slot: Slot, last: int | None) -> int:
+        raise NotImplementedError
+
+    def _park(self, number: int, slot: Slot, woken: Place | None) -> None:
+        super()._park(number, slot, woken)
+        place = self._unpark(number)
+        assert place is not None
+        ranks = self._ranks.get((slot.id, slot.group or ""))
+        place = Place(self.rank(slot, ranks[-1] if ranks else None), number, slot)
+        self._parked_at[number] = place
+        insort(self._parked.setdefault(slot.id, []), place)
+        if slot.group is not None:
+            insort(self._ranks.setdefault((slot.id, slot.group), []), place.rank)
+
+
+class _StarvingTable(_RankingTable):
+    def rank(self, slot: Slot, last: int | None) -> int:  # noqa: ARG002
+        return -slot.priority
+
+
+class _ClaimingTable(_RankingTable):
+    def rank(self, slot: Slot, last: int | None) -> int:
+        return (last or 0) + (STEP_MAX >> slot.priority) if slot.group else 0
+
+
+class StarvesLowPriorities(Correct):
+    def __init__(self, queue_max: int) -> None:
+        super().__init__(queue_max)
+        self.inner._limits._table = _StarvingTable()
+
+
+class HonoursThePast(Correct):
+    def __init__(self, queue_max: int) -> None:
+        super().__init__(queue_max)
+        self.inner._limits._table = _ClaimingTable()
+
+
+class _OpenTable(SlotTable):
+    def _has_room(self, slot: Slot, woken: Place | None, now: float) -> bool:  # noqa: ARG002
+        return self._free(slot, now) > 0
+
+
+class LetsNewcomersPass(Correct):
+    def __init__(self, queue_max: int) -> None:
+        super().__init__(queue_max)
+        self.inner._limits._table = _OpenTable()

@@ -41,6 +41,17 @@ CONCURRENT = (
 )
 RATE = (Limit(rate=2, seconds=1), Limit(concurrent=1, per=lambda event: event.data.order_id))
 
+SHARES = (
+    Limit(
+        concurrent=1,
+        priority=lambda event: 3 if event.data.order_id == "o2" else 0,
+        fairness_key=lambda event: event.data.order_id,
+    ),
+)
+
+# One customer has sent many before the others come.
+MANY = ("o0",) * 8 + ("o1", "o2", "o0", "o0")
+
 
 def look_up(key: str) -> str:
     """Return the account of a customer."""
@@ -58,19 +69,24 @@ def take_at_once(event: Event[ChargeCard]) -> Emit:
     return Emit(CardCharged(event.data.order_id))
 
 
-def events() -> list[Event[Any]]:
-    """Return payments of three customers."""
+def payments(*orders: str) -> list[Event[Any]]:
+    """Return payments of customers."""
     version = charge["1.0.0"]
     return [
-        version.accepts(ChargeCard(f"o{n % 3}", 1.0), source="com.shop.web", id=f"e{n}", time=TIME)
-        for n in range(8)
+        version.accepts(ChargeCard(each, 1.0), source="com.shop.web", id=f"e{n}", time=TIME)
+        for n, each in enumerate(orders)
     ]
 
 
-def run(function: Any, limits: tuple[Limit, ...], **options: Any) -> None:
+def run(
+    function: Any,
+    limits: tuple[Limit, ...],
+    orders: tuple[str, ...] = ("o0", "o1", "o2", "o0", "o1", "o2", "o0", "o1"),
+    **options: Any,
+) -> None:
     """Simulate the payments of a handler with limits."""
     system = System([EventHandler(charge, {"1.0.0": function}, limits=limits)])
-    simulate(system, events(), effects={look_up: look_up}, **options)
+    simulate(system, payments(*orders), effects={look_up: look_up}, **options)
 
 
 @pytest.mark.parametrize("limits", [CONCURRENT, RATE], ids=["concurrent", "rate"])
@@ -78,6 +94,19 @@ def run(function: Any, limits: tuple[Limit, ...], **options: Any) -> None:
 def test_limits_hold_under_every_fault(function: Any, limits: tuple[Limit, ...]) -> None:
     """Crashes, pauses, lost answers and outages: none is exceeded, and every event is handled."""
     run(function, limits, runs=8)
+
+
+def test_shares_hold_under_every_fault() -> None:
+    """None waits for more of another customer than its share allows, and none for ever."""
+    run(take_payment, SHARES, MANY, runs=8)
+
+
+def test_a_store_that_ignores_shares_is_found() -> None:
+    """A customer with many events delays the others."""
+    with pytest.raises(SimulationFailed) as failed:
+        run(take_payment, SHARES, MANY, store=wrong_limits.IgnoresShares, runs=50)
+
+    assert "limit" in [violation.law for violation in failed.value.simulation.violations]
 
 
 @flow(order, "1.0.0", services=SERVICES, limits=[Limit(concurrent=2)])

@@ -1,7 +1,7 @@
 """Stores and workers that each hold limits wrongly in one way."""
 
 # mypy: disable-error-code="misc"
-# Worker and SlotTable are final; only these tests subclass them.
+# Worker is final; only these tests subclass it.
 
 from collections.abc import Sequence
 
@@ -53,6 +53,19 @@ class KeepsSlots(Store):
 
     def free(self, number: int) -> None:
         pass
+
+
+class IgnoresShares(Store):
+    """Wakes the deliveries in the order in which they came."""
+
+    def acquire(self, worker: str, requests: Sequence[SlotRequest]) -> list[bool]:
+        return super().acquire(
+            worker,
+            [
+                evolve(it, slots=tuple(evolve(slot, group=None) for slot in it.slots))
+                for it in requests
+            ],
+        )
 
 
 class ProcessesUnlimited(Worker):

@@ -36,6 +36,11 @@ class HoldsLimits(Protocol):
     is free; of several the first that was accepted. No parked delivery waits while all of its slots
     have room, except for the moment in which it is delivered.
 
+    **Groups.** Where a slot names a group, the deliveries of each group come in the order in which
+    they were parked, and before the n-th of them at most n * 2 ** d + 1 of each other group, where
+    d is by how much the priority of that group is higher. One that comes passes none that waits:
+    the place belongs to the one that is delivered for it. `rank_of` has an order that does this.
+
     Without this protocol a runtime refuses to start with a handler that has limits.
     """
 

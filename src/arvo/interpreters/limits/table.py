@@ -3,11 +3,15 @@
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import final
+from typing import TypeVar, final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from arvo.engine.limits import Slot
+from arvo.interpreters.limits.rank import rank_of
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @final
@@ -17,6 +21,16 @@ class Wakes:
 
     numbers: list[int] = field(factory=list)
     due: dict[int, float] = field(factory=dict)
+
+
+@final
+@frozen(order=True)
+class Place:
+    """Where a parked delivery waits: the lowest *rank* is woken first, and then lowest *number*."""
+
+    rank: int
+    number: int
+    slot: Slot = field(order=False)
 
 
 @final
@@ -32,9 +46,14 @@ class SlotTable:
     _counts: Counter[str] = field(factory=Counter, init=False)
     # By slot of a rate, the times at which its starts count no more.
     _starts: dict[str, deque[float]] = field(factory=dict, init=False)
-    # By slot, the deliveries that wait for it, and the slot of each of them.
-    _parked: dict[str, list[int]] = field(factory=dict, init=False)
-    _parked_at: dict[int, Slot] = field(factory=dict, init=False)
+    # By slot, the deliveries that wait for it in order, and the place of each of them.
+    _parked: dict[str, list[Place]] = field(factory=dict, init=False)
+    _parked_at: dict[int, Place] = field(factory=dict, init=False)
+    # The deliveries that were woken for a slot and have not acquired yet, and how many of each.
+    _woken: dict[int, Place] = field(factory=dict, init=False)
+    _woken_counts: Counter[str] = field(factory=Counter, init=False)
+    # By slot and group, the ranks of those that are parked; the last one is the highest.
+    _ranks: dict[tuple[str, str], list[int]] = field(factory=dict, init=False)
 
     def acquire(
         self, requests: Sequence[tuple[int, tuple[Slot, ...]]], now: float
@@ -51,23 +70,26 @@ class SlotTable:
     def release(self, number: int, now: float) -> Wakes:
         """Free the slots of a delivery that is settled or returned, if it holds any."""
         wakes = Wakes()
-        parked_at = self._unpark(number)
+        place = self._unpark(number) or self._take_woken(number)
         slots = self._held.pop(number, ())
         for slot in slots:
             self._counts[slot.id] -= 1
             if not self._counts[slot.id]:
                 del self._counts[slot.id]
-        for slot in (*slots, *(() if parked_at is None else (parked_at,))):
+        for slot in (*slots, *(() if place is None else (place.slot,))):
             self._wake(slot, 1, now, wakes)
         return wakes
 
     def has(self, number: int) -> bool:
-        """Return whether a delivery holds slots or is parked."""
-        return number in self._held or number in self._parked_at
+        """Return whether a delivery holds slots, is parked or was woken."""
+        return number in self._held or number in self._parked_at or number in self._woken
 
     def unpark(self, number: int) -> bool:
         """Let a parked delivery be delivered; False if it is not parked."""
-        return self._unpark(number) is not None
+        place = self._unpark(number)
+        if place is not None:
+            self._set_woken(place)
+        return place is not None
 
     def clear(self) -> list[int]:
         """Free all slots but those of rates, and return the parked deliveries."""
@@ -76,6 +98,8 @@ class SlotTable:
             self._unpark(number)
         self._held.clear()
         self._counts.clear()
+        self._woken.clear()
+        self._woken_counts.clear()
         return parked
 
     @property
@@ -86,11 +110,11 @@ class SlotTable:
     def _acquire(self, number: int, slots: tuple[Slot, ...], now: float) -> bool:
         if number in self._held:
             return True
-        self._unpark(number)
+        # A parked one that comes was due.
+        woken = self._take_woken(number) or self._unpark(number)
         for slot in slots:
-            if self._free(slot, now) <= 0:
-                self._parked_at[number] = slot
-                insort(self._parked.setdefault(slot.id, []), number)
+            if not self._has_room(slot, woken, now):
+                self._park(number, slot, woken)
                 return False
         self._held[number] = tuple(slot for slot in slots if slot.seconds is None)
         for slot in slots:
@@ -99,6 +123,15 @@ class SlotTable:
             else:
                 self._starts.setdefault(slot.id, deque()).append(now + slot.seconds)
         return True
+
+    def _has_room(self, slot: Slot, woken: Place | None, now: float) -> bool:
+        """Return whether a delivery finds room; none that comes passes those that wait in groups,
+        but one that was *woken* for the slot.
+        """
+        free = self._free(slot, now)
+        if slot.group is None or (woken is not None and woken.slot == slot):
+            return free > 0
+        return free > self._woken_counts[slot.id] and slot.id not in self._parked
 
     def _free(self, slot: Slot, now: float) -> int:
         if slot.seconds is None:
@@ -111,21 +144,55 @@ class SlotTable:
         return slot.number - len(starts)
 
     def _wake(self, slot: Slot, times: int, now: float, wakes: Wakes) -> None:
-        """Wake as many deliveries as have room, *times* at most, the first accepted ones first."""
+        """Wake as many deliveries as have room, *times* at most, the first ones first."""
         free = self._free(slot, now)
-        for number in self._parked.get(slot.id, [])[: max(0, min(times, free))]:
-            self._unpark(number)
-            wakes.numbers.append(number)
+        if slot.group is not None:
+            free -= self._woken_counts[slot.id]
+        for place in self._parked.get(slot.id, [])[: max(0, min(times, free))]:
+            self.unpark(place.number)
+            wakes.numbers.append(place.number)
         waiting = self._parked.get(slot.id)
         if waiting and free <= 0 and slot.seconds is not None:
             # It passes this on when it acquires the slot.
-            wakes.due[waiting[0]] = self._starts[slot.id][-slot.number]
+            starts = self._starts.get(slot.id, deque())
+            if len(starts) >= slot.number:
+                wakes.due[waiting[0].number] = starts[-slot.number]
 
-    def _unpark(self, number: int) -> Slot | None:
-        slot = self._parked_at.pop(number, None)
-        if slot is not None:
-            waiting = self._parked[slot.id]
-            waiting.remove(number)
-            if not waiting:
-                del self._parked[slot.id]
-        return slot
+    def _park(self, number: int, slot: Slot, woken: Place | None) -> None:
+        waiting = self._parked.setdefault(slot.id, [])
+        if woken is not None and woken.slot == slot:
+            rank = woken.rank
+        else:
+            first = waiting[0].rank if waiting else None
+            ranks = self._ranks.get((slot.id, slot.group or ""))
+            rank = rank_of(slot, first, ranks[-1] if ranks else None)
+        place = self._parked_at[number] = Place(rank, number, slot)
+        insort(waiting, place)
+        if slot.group is not None:
+            insort(self._ranks.setdefault((slot.id, slot.group), []), rank)
+
+    def _unpark(self, number: int) -> Place | None:
+        place = self._parked_at.pop(number, None)
+        if place is not None:
+            _remove(self._parked, place.slot.id, place)
+            if place.slot.group is not None:
+                _remove(self._ranks, (place.slot.id, place.slot.group), place.rank)
+        return place
+
+    def _set_woken(self, place: Place) -> None:
+        self._woken[place.number] = place
+        self._woken_counts[place.slot.id] += 1
+
+    def _take_woken(self, number: int) -> Place | None:
+        place = self._woken.pop(number, None)
+        if place is not None:
+            self._woken_counts[place.slot.id] -= 1
+            if not self._woken_counts[place.slot.id]:
+                del self._woken_counts[place.slot.id]
+        return place
+
+
+def _remove(waiting: dict[K, list[V]], key: K, value: V) -> None:
+    waiting[key].remove(value)
+    if not waiting[key]:
+        del waiting[key]

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from attrs import evolve
+
 from arvo.engine.limits import Slot
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.messages import Message
@@ -145,3 +147,40 @@ def test_starts_that_count_no_more_are_removed(connection: sqlite3.Connection) -
     limits.repair(connection, NOW + 10_000)
 
     assert connection.execute("select count(*) from hold").fetchone() == (0,)
+
+
+def test_an_urgent_delivery_does_not_hold_back_the_one_before_it(
+    connection: sqlite3.Connection,
+) -> None:
+    """I4: it was woken while that was deferred, and waits behind it when it is due."""
+    [held] = send(connection, 1)
+    early, urgent = send(connection, 2, "key")
+    slot, urgent_slot = evolve(ONE, group="0"), evolve(ONE, group="9", priority=9)
+    assert acquire(connection, [held], slot) == [True]
+    deliveries.defer(connection, early, ME, 2, NOW + 10)
+    assert acquire(connection, [urgent], urgent_slot) == [False]
+    limits.release(connection, [held])
+
+    assert claimable(connection, NOW + 10) == [early, urgent]
+    assert acquire(connection, [early], slot, worker=OTHER, now=NOW + 10) == [True]
+
+    # Of a slot with another place as well.
+    assert acquire(connection, [urgent], urgent_slot, worker=OTHER, now=NOW + 10) == [False]
+    limits.release(connection, [early])
+    deliveries.remove(connection, [early])
+    assert claimable(connection, NOW + 10) == [urgent]
+    assert acquire(connection, [urgent], urgent_slot, worker=OTHER, now=NOW + 10) == [True]
+
+
+def test_a_slot_without_groups_makes_no_statement_for_them(connection: sqlite3.Connection) -> None:
+    """A system without priorities pays nothing for those of others."""
+    statements: list[str] = []
+    first, second = send(connection, 2)
+    connection.set_trace_callback(statements.append)
+
+    assert acquire(connection, [first, second], ONE) == [True, False]
+    limits.release(connection, [first])
+
+    connection.set_trace_callback(None)
+    assert statements
+    assert not any("share" in statement for statement in statements)

@@ -8,8 +8,9 @@ import asyncpg
 from attrs import frozen
 
 from arvo.engine.limits import Slot
-from arvo.interpreters.limits.decide import Decided, decide
+from arvo.interpreters.limits.decide import Decided, Request, Waiting, decide
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.limits.park import park
 from arvo.interpreters.postgres.limits.release import lock_slots, wake
 
 # Slots that one transaction may lock: the server's lock table is bounded.
@@ -44,19 +45,29 @@ async def acquire(
     async with connection.transaction():
         await lock_slots(connection, dsn, slots)
         state = await _read(connection, dsn, worker_id, ids, slots, now)
-        own = [request for request in requests if request[0] in state.own]
-        decided = decide([each for _, each in own], lambda slot: state.holders.get(slot.id, 0))
-        held = [it for it, full in zip(own, decided.full, strict=True) if full is None]
-        parked = [(id_, full) for (id_, _), full in zip(own, decided.full, strict=True) if full]
+        own = [
+            (id_, Request(each, state.woken_at[id_]))
+            for id_, each in requests
+            if id_ in state.woken_at
+        ]
+        waiting = await _find_waiting(connection, dsn, own, now)
+        decided = decide(
+            [request for _, request in own],
+            lambda slot: state.holders.get(slot.id, 0),
+            lambda slot: waiting[slot.id],
+        )
+        decisions = [(*each, full) for each, full in zip(own, decided.full, strict=True)]
+        held = [(id_, request.slots) for id_, request, full in decisions if full is None]
+        parked = [(id_, request, full) for id_, request, full in decisions if full is not None]
         if len(own) < len(ids):
             # This process may still have the copy of a delivery that was given back when the one
             # before it was parked.
-            others = list({*ids} - state.own)
+            others = list({*ids} - state.woken_at.keys())
             await connection.execute(dsn.sql(_RETURN), others, worker_id, dsn.channel)
         if held:
             await _hold(connection, dsn, held, slots)
         if parked:
-            await _park(connection, dsn, worker_id, parked)
+            await park(connection, dsn, worker_id, parked)
         seconds = await _wake_all(connection, dsn, decided, state.contended, now)
     return Acquired(frozenset(id_ for id_, _ in held), seconds)
 
@@ -66,11 +77,12 @@ async def acquire(
 class _State:
     """The rows that a request depends on.
 
-    *own*: the deliveries that the worker owns and that are the first of their key. *holders*: how
-    many others hold each slot. *contended*: those for which deliveries are parked.
+    *woken_at*: the deliveries that the worker owns and that are the first of their key, and for
+    which slot each of them was woken. *holders*: how many others hold each slot. *contended*: those
+    for which deliveries are parked.
     """
 
-    own: set[int]
+    woken_at: dict[int, str | None]
     holders: dict[str, int]
     contended: set[str]
 
@@ -85,7 +97,7 @@ async def _read(
 ) -> _State:
     rows = await connection.fetch(dsn.sql(_STATE), ids, worker_id, now, slots)
     return _State(
-        {row["id"] for row in rows if row["kind"] == "own"},
+        {row["id"]: row["slot"] for row in rows if row["kind"] == "own"},
         {row["slot"]: row["number"] for row in rows if row["kind"] == "held"},
         {row["slot"] for row in rows if row["kind"] == "contended"},
     )
@@ -95,7 +107,7 @@ async def _read(
 # themselves do not count: a process of a version without limits may have released their worker.
 _STATE: Final = """
 with own as materialized (
-    select id from arvo.delivery as this
+    select id, parked from arvo.delivery as this
     where id = any($1::bigint[]) and owner = $2 and (
         key is null or not exists (
             select from arvo.delivery as other
@@ -104,7 +116,7 @@ with own as materialized (
         )
     ) order by id for update
 )
-select 'own' as kind, id, null as slot, 0::bigint as number from own
+select 'own' as kind, id, parked as slot, 0::bigint as number from own
 union all select 'held', 0, slot, count(*) from arvo.hold
     where slot = any($4::text[])
         and case when until is null then delivery <> all ($1::bigint[])
@@ -112,6 +124,43 @@ union all select 'held', 0, slot, count(*) from arvo.hold
     group by slot
 union all select 'contended', 0, slot, 0 from unnest($4::text[]) as wanted (slot)
     where exists (select from arvo.delivery where parked = wanted.slot)
+"""
+
+
+async def _find_waiting(
+    connection: Connection, dsn: Dsn, own: Sequence[tuple[int, Request]], now: datetime
+) -> dict[str, Waiting]:
+    """Return what waits for each slot with a group, without those that wait for another delivery
+    of their key.
+    """
+    numbers = {
+        slot.id: slot.number
+        for _, request in own
+        for slot in request.slots
+        if slot.group is not None
+    }
+    if not numbers:
+        return {}
+    rows = await connection.fetch(dsn.sql(_WAITING), [*numbers], [*numbers.values()], now)
+    return {row["slot"]: Waiting(row["woken"], is_parked=row["is_parked"]) for row in rows}
+
+
+_WAITING: Final = """
+select wanted.slot, (
+    select count(*) from (
+        select from arvo.delivery as this
+        where parked = wanted.slot and due <= $3 and (
+            key is null or not exists (
+                select from arvo.delivery as other
+                where other.key = this.key and other.id < this.id and other.queue = this.queue
+                    and not (other.owner is null and other.deferred and other.due > $3)
+            )
+        ) limit wanted.number
+    ) as claimable
+) as woken, exists (
+    select from arvo.delivery where parked = wanted.slot and due > $3
+) as is_parked
+from unnest($1::text[], $2::bigint[]) as wanted (slot, number)
 """
 _RETURN: Final = """
 with returned as (
@@ -134,7 +183,8 @@ async def _hold(
 
 _HOLD: Final = """
 with unparked as (
-    update arvo.delivery set parked = null where id = any($4::bigint[]) and parked is not null
+    update arvo.delivery set parked = null, rank = 0, share = null
+    where id = any($4::bigint[]) and parked is not null
 ), ended as (
     delete from arvo.hold where (slot = any($5::text[]) and until <= clock_timestamp())
         or (delivery = any($4::bigint[]) and until is null)
@@ -142,30 +192,6 @@ with unparked as (
 insert into arvo.hold (slot, delivery, until)
 select slot, delivery, clock_timestamp() + seconds * interval '1 second'
 from unnest($1::text[], $2::bigint[], $3::float8[]) as new (slot, delivery, seconds)
-"""
-
-
-async def _park(
-    connection: Connection, dsn: Dsn, worker_id: int, parked: Sequence[tuple[int, Slot]]
-) -> None:
-    ids, slots = [id_ for id_, _ in parked], [slot.id for _, slot in parked]
-    await connection.execute(dsn.sql(_PARK), ids, slots)
-    # The others of their keys that this worker owns: they wait behind them in every process.
-    await connection.execute(dsn.sql(_GIVE_BACK), ids, worker_id)
-
-
-_PARK: Final = """
-with ended as (
-    delete from arvo.hold where delivery = any($1::bigint[]) and until is null
-)
-update arvo.delivery as this
-set owner = -1, due = 'infinity', parked = new.slot, started = false
-from unnest($1::bigint[], $2::text[]) as new (id, slot) where this.id = new.id
-"""
-_GIVE_BACK: Final = """
-update arvo.delivery as this set owner = null
-from arvo.delivery as first
-where first.id = any($1::bigint[]) and this.key = first.key and this.owner = $2
 """
 
 
@@ -202,9 +228,14 @@ cross join lateral (
     where hold.slot = full_slot.slot order by until desc limit 1 offset full_slot.number - 1
 ) as next
 cross join lateral (
-    select id from arvo.delivery
-    where parked = full_slot.slot and (owner = -1 or (owner is null and due > '-infinity'))
-    order by id limit 1
+    select id from (
+        (
+            select rank, id from arvo.delivery
+            where parked = full_slot.slot and due = 'infinity' order by rank, id limit 1
+        )
+        union all select rank, id from arvo.delivery
+        where parked = full_slot.slot and due > '-infinity' and due < 'infinity' and owner is null
+    ) as parked_row order by rank, id limit 1
 ) as waiting
 where this.id = waiting.id and (this.owner = -1 or this.owner is null)
 returning extract(epoch from next.after)::float8 as seconds

@@ -66,13 +66,20 @@ async def wake(connection: Connection, dsn: Dsn, numbers: Mapping[str, int]) -> 
     await connection.execute(dsn.sql(_WAKE), slots, counts, dsn.channel)
 
 
+# Two ranges of the index: those that are parked, and those that come for a start of a rate.
 _WAKE: Final = """
 with woken as (
     update arvo.delivery as this set owner = null, due = '-infinity'
     from unnest($1::text[], $2::bigint[]) as freed (slot, number) cross join lateral (
-        select id from arvo.delivery
-        where parked = freed.slot and (owner = -1 or (owner is null and due > '-infinity'))
-        order by id limit freed.number
+        select id from (
+            (
+                select rank, id from arvo.delivery
+                where parked = freed.slot and due = 'infinity'
+                order by rank, id limit freed.number
+            )
+            union all select rank, id from arvo.delivery
+            where parked = freed.slot and due > '-infinity' and due < 'infinity' and owner is null
+        ) as parked_row order by rank, id limit freed.number
     ) as waiting
     where this.id = waiting.id and (this.owner = -1 or this.owner is null)
     returning this.id
@@ -118,7 +125,7 @@ select slot from contended where slot is not null
         where hold.slot = contended.slot and (until is null or until > clock_timestamp())
     )
     and not exists (
-        select from arvo.delivery where parked = contended.slot and due <> 'infinity'
+        select from arvo.delivery where parked = contended.slot and due < 'infinity'
     )
 limit $1
 """

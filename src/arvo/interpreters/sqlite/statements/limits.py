@@ -8,7 +8,8 @@ from typing import Final, final
 from attrs import frozen
 
 from arvo.engine.limits import Slot
-from arvo.interpreters.limits.decide import Decided, decide
+from arvo.interpreters.limits.decide import Decided, Request, Waiting, decide
+from arvo.interpreters.limits.rank import rank_of
 from arvo.interpreters.sqlite.statements.deliveries import give_back_followers
 
 # In place of a worker: it owns the deliveries that are parked. So they are in no index of those
@@ -43,53 +44,95 @@ def acquire(
 
     One that *worker_id* does not own, or that is behind an earlier one of its key, gets none.
     """
-    mine = [_is_next(connection, id_, worker_id, now) for id_, _ in requests]
-    own = [request for request, is_mine in zip(requests, mine, strict=True) if is_mine]
+    states = [_read_next(connection, id_, worker_id, now) for id_, _ in requests]
+    own = [
+        (id_, Request(slots, state[0]))
+        for (id_, slots), state in zip(requests, states, strict=True)
+        if state is not None
+    ]
     # Of an attempt to acquire whose answer was lost.
     connection.executemany(_FREE, [(id_,) for id_, _ in own])
-    decided = decide([slots for _, slots in own], lambda slot: _count(connection, slot, now))
-    for (id_, slots), full in zip(own, decided.full, strict=True):
+    decided = decide(
+        [request for _, request in own],
+        lambda slot: _count(connection, slot, now),
+        lambda slot: _find_waiting(connection, slot, now),
+    )
+    for (id_, request), full in zip(own, decided.full, strict=True):
         if full is None:
-            connection.executemany(_HOLD, [(slot.id, id_, _end(slot, now)) for slot in slots])
-            connection.execute(_UNPARK, (id_,))
+            connection.executemany(
+                _HOLD, [(slot.id, id_, _end(slot, now)) for slot in request.slots]
+            )
+            if request.woken_at is not None:
+                connection.execute(_UNPARK, (id_,))
         else:
-            connection.execute(_PARK, (PARKED, NEVER, full.id, id_))
+            _park(connection, id_, full, request.woken_at)
             give_back_followers(connection, id_, worker_id)
     woken, due = _wake_all(connection, decided)
     got = iter(decided.full)
-    held = tuple(is_mine and next(got) is None for is_mine in mine)
-    return Acquired(held, woken > 0 or not all(mine), due)
+    held = tuple(state is not None and next(got) is None for state in states)
+    return Acquired(held, woken > 0 or not all(states), due)
 
 
-def _is_next(connection: sqlite3.Connection, id_: int, worker_id: str, now: int) -> bool:
-    """Return whether a worker owns a delivery, and it is the first of its key; if not, give it
-    back.
+def _read_next(
+    connection: sqlite3.Connection, id_: int, worker_id: str, now: int
+) -> tuple[str | None] | None:
+    """Return for which slot a delivery was woken, if a worker owns it and it is the first of its
+    key; if not, give it back.
 
     This process may still have the copy of a delivery that was given back when the one before it
     was parked.
     """
-    if connection.execute(_IS_NEXT, (id_, worker_id, now)).fetchone() is not None:
-        return True
-    connection.execute(
-        "update delivery set owner = null where id = ? and owner = ?", (id_, worker_id)
-    )
-    return False
+    row: tuple[str | None] | None
+    row = connection.execute(_NEXT, (id_, worker_id, now)).fetchone()
+    if row is None:
+        connection.execute(
+            "update delivery set owner = null where id = ? and owner = ?", (id_, worker_id)
+        )
+    return row
 
 
-_IS_NEXT: Final = """
-select 1 from delivery as this
-where id = ?1 and owner = ?2 and (
-    key is null or not exists (
+_IS_FIRST: Final = """
+(
+    this.key is null or not exists (
         select 1 from delivery as other
         where other.key = this.key and other.id < this.id and other.queue = this.queue
             and not (other.owner is null and other.deferred and other.due > ?3)
     )
-)
-"""
+)"""
+_NEXT: Final = """
+select parked from delivery as this where id = ?1 and owner = ?2 and {is_first}
+""".replace("{is_first}", _IS_FIRST)
 _FREE: Final = "delete from hold where delivery = ? and until is null"
 _HOLD: Final = "insert into hold (slot, delivery, until) values (?, ?, ?)"
-_UNPARK: Final = "update delivery set parked = null where id = ? and parked is not null"
+_UNPARK: Final = "update delivery set parked = null, rank = 0, share = null where id = ?"
+
+
+def _park(
+    connection: sqlite3.Connection, delivery_id: int, slot: Slot, woken_at: str | None
+) -> None:
+    """Park a delivery; one that was woken too early keeps its rank."""
+    if slot.id == woken_at or (slot.group is None and woken_at is None):
+        connection.execute(_PARK, (PARKED, NEVER, slot.id, delivery_id))
+        return
+    values = {"slot": slot.id, "never": NEVER, "share": slot.group}
+    rank = rank_of(slot, *connection.execute(_RANKS, values).fetchone())
+    connection.execute(_PARK_AT, (PARKED, NEVER, slot.id, rank, slot.group, delivery_id))
+
+
 _PARK: Final = "update delivery set owner = ?, due = ?, parked = ?, started = 0 where id = ?"
+_PARK_AT: Final = """
+update delivery set owner = ?, due = ?, parked = ?, rank = ?, share = ?, started = 0 where id = ?
+"""
+# The lowest rank of those that are parked: also of the one that comes for the next start of a rate.
+_RANKS: Final = """
+select (
+    select min(rank) from (
+        select min(rank) as rank from delivery where parked = :slot and due = :never
+        union all
+        select rank from delivery where parked = :slot and due > 0 and due < :never
+    )
+), (select max(rank) from delivery where parked = :slot and share = :share)
+"""
 
 
 def _count(connection: sqlite3.Connection, slot: Slot, now: int) -> int:
@@ -98,6 +141,22 @@ def _count(connection: sqlite3.Connection, slot: Slot, now: int) -> int:
     statement = "select count(*) from hold where slot = ?"
     number: int = connection.execute(statement, (slot.id,)).fetchone()[0]
     return number
+
+
+def _find_waiting(connection: sqlite3.Connection, slot: Slot, now: int) -> Waiting:
+    """Return what waits for a slot, without those that wait for another delivery of their key."""
+    woken: int
+    (woken,) = connection.execute(_WOKEN, (slot.id, slot.number, now)).fetchone()
+    is_parked = connection.execute(_IS_PARKED, (slot.id, now)).fetchone() is not None
+    return Waiting(woken, is_parked=is_parked)
+
+
+_WOKEN: Final = """
+select count(*) from (
+    select 1 from delivery as this where parked = ?1 and due <= ?3 and {is_first} limit ?2
+)
+""".replace("{is_first}", _IS_FIRST)
+_IS_PARKED: Final = "select 1 from delivery where parked = ? and due > ? limit 1"
 
 
 def _end(slot: Slot, now: int) -> int | None:
@@ -112,9 +171,12 @@ def _wake_all(connection: sqlite3.Connection, decided: Decided) -> tuple[int, tu
         if free > 0:
             woken += _wake(connection, slot.id, min(free, decided.times[slot]))
         elif slot.seconds is not None:
-            end: int
-            (end,) = connection.execute(_NEXT_START, (slot.id, slot.number - 1)).fetchone()
-            if connection.execute(_WAKE_AT, (end, slot.id, PARKED)).rowcount:
+            row = connection.execute(_NEXT_START, (slot.id, slot.number - 1)).fetchone()
+            # None: those that were woken have room, and pass it on.
+            if row is None:
+                continue
+            end: int = row[0]
+            if connection.execute(_WAKE_AT, (slot.id, NEVER, 1, end)).rowcount:
                 due.append(end)
     return woken, tuple(due)
 
@@ -124,22 +186,26 @@ def _wake(connection: sqlite3.Connection, slot: str, number: int) -> int:
 
     Until they acquire it, the column names it.
     """
-    return connection.execute(_WAKE, (slot, PARKED, number)).rowcount
+    return connection.execute(_WAKE, (slot, NEVER, number)).rowcount
 
 
-_WAKE: Final = """
-update delivery set owner = null, due = 0 where id in (
-    select id from delivery where parked = ?1 and (owner = ?2 or (owner is null and due > 0))
-    order by id limit ?3
-)
+# Two ranges of the index: those that are parked, and those that come for a start of a rate.
+_FIRST: Final = """
+select id from (
+    select * from (
+        select rank, id from delivery where parked = ?1 and due = ?2 order by rank, id limit ?3
+    )
+    union all
+    select rank, id from delivery where parked = ?1 and due > 0 and due < ?2 and owner is null
+) order by rank, id limit ?3
 """
+_WAKE: Final = """
+update delivery set owner = null, due = 0 where id in ({first})
+""".replace("{first}", _FIRST)
 # It acquires the slot then, and passes this on.
 _WAKE_AT: Final = """
-update delivery set owner = null, due = ?1 where id = (
-    select id from delivery where parked = ?2 and (owner = ?3 or (owner is null and due > 0))
-    order by id limit 1
-)
-"""
+update delivery set owner = null, due = ?4 where id in ({first})
+""".replace("{first}", _FIRST)
 
 
 def next_due(connection: sqlite3.Connection, now: int) -> int | None:
@@ -220,6 +286,6 @@ select slot from contended where slot is not null
     and not exists (
         select 1 from hold where hold.slot = contended.slot and (until is null or until > ?2)
     )
-    and not exists (select 1 from delivery where parked = contended.slot and due <> ?1)
+    and not exists (select 1 from delivery where parked = contended.slot and due < ?1)
 limit ?3
 """

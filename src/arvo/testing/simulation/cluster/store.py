@@ -84,6 +84,8 @@ class Store(MessageQueue[Message, Delivery]):
             for position, each in enumerate(requests)
             if self.holds(worker, each.delivery)
         }
+        for number, _ in numbered.values():
+            self.return_followers(number)
         held, wakes = self.slots.acquire([*numbered.values()], self.time())
         results = dict(zip(numbered, held, strict=True))
         for position, (number, _) in numbered.items():
@@ -92,6 +94,15 @@ class Store(MessageQueue[Message, Delivery]):
                 entry.holder, entry.available_at = None, inf
         self.wake(wakes)
         return [results.get(position, False) for position in range(len(requests))]
+
+    def return_followers(self, number: int) -> None:
+        """Let those wait behind an entry that were parked while it was deferred: of its key."""
+        key = self.queue[number].key
+        behind = [it for it in self.queue.values() if key and it.key == key and it.number > number]
+        for entry in behind:
+            if entry.holder is None and self.slots.has(entry.number):
+                entry.available_at = self.time()
+                self.free(entry.number)
 
     def free(self, number: int) -> None:
         """Free the slots of an entry that is settled or returned."""

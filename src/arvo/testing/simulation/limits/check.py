@@ -11,6 +11,7 @@ from arvo.engine.limits import Slot, slots_of
 from arvo.engine.system.system import System
 from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.messages import Delivery, Message
+from arvo.testing.simulation.limits.shares import ShareCheck
 
 
 @final
@@ -20,6 +21,7 @@ class LimitCheck:
 
     # By the token of a delivery: its worker, and the slots that it holds there.
     _held: dict[object, tuple[str, tuple[Slot, ...]]] = field(factory=dict, init=False)
+    _shares: ShareCheck = field(factory=ShareCheck, init=False)
     # By slot of a rate: the times at which its starts count no more.
     _starts: dict[str, list[datetime]] = field(factory=dict, init=False)
 
@@ -34,11 +36,13 @@ class LimitCheck:
                     if slot.seconds is not None:
                         until = now + timedelta(seconds=slot.seconds)
                         self._starts.setdefault(slot.id, []).append(until)
-        return next(self._exceeded(requests, now), None)
+        passed = self._shares.acquire(requests, results)
+        return next(self._exceeded(requests, now), passed)
 
     def end(self, delivery: Delivery) -> None:
         """Record that a delivery is settled, or returned."""
         self._held.pop(delivery.token, None)
+        self._shares.end(delivery)
 
     def end_all(self, worker: str) -> None:
         """Record that a worker has lost its deliveries."""
