@@ -245,6 +245,7 @@ class TickLoop:
                 case True:
                     ready.append(each)
                 case False:
+                    self.worker.stats.released += 1
                     self._discard(each)
                 case ExecutionViolation():
                     self._refuse(each)

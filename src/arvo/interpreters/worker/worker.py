@@ -27,6 +27,7 @@ from arvo.interpreters.calls.listeners import Listeners
 from arvo.interpreters.codecs.codec import Undecodable
 from arvo.interpreters.delivery.log import HANDLED, get_logger, loop_time
 from arvo.interpreters.delivery.record_cache import RecordCache
+from arvo.interpreters.limits.limiter import Limiter
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable, Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
@@ -48,7 +49,6 @@ from arvo.interpreters.services.subscribers import LISTENER_ABSENT_SECONDS_MAX, 
 from arvo.interpreters.turns.step_runner import Decided, StepRunner, is_committable
 from arvo.interpreters.worker.blocking import TimedStep
 from arvo.interpreters.worker.dead_letters import DeadLetterWriter
-from arvo.interpreters.worker.limits import Limiter
 from arvo.interpreters.worker.outbound import Outbound, Process
 from arvo.interpreters.worker.retry import DeliveryRetry
 from arvo.interpreters.worker.stats import OutcomeRecorder, Stats
@@ -117,7 +117,7 @@ class Worker:
         )
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
-        self.limiter = Limiter(self.system, self.backend, self.stats)
+        self.limiter = Limiter(self.system, self.backend)
         self.directory = ServiceDirectory(self.system, self.backend, self.listeners)
         # Without a grace period all workers are in this process, and so would be the listener.
         absent_max = LISTENER_ABSENT_SECONDS_MAX if self.grace else 0.0
@@ -242,6 +242,7 @@ class Worker:
                 await self._process(delivery, process)
             case False:
                 # It is parked, and comes again when there is room.
+                self.stats.released += 1
                 settle(delivery, "released")
             case violation:
                 await self._refuse(delivery, violation)

@@ -1,4 +1,4 @@
-"""Limits: takes the slots of deliveries before a worker processes them."""
+"""Limiter: takes the slots of deliveries before a worker processes them."""
 
 from collections.abc import Sequence
 from typing import cast, final
@@ -12,7 +12,6 @@ from arvo.engine.system.system import System
 from arvo.interpreters.limits.port import HoldsLimits, SlotRequest
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Delivery, queue_of
-from arvo.interpreters.worker.stats import Stats
 
 
 @final
@@ -25,7 +24,6 @@ class Limiter:
 
     system: System
     backend: Backend
-    stats: Stats
     addresses: frozenset[str] = field(init=False)
     _holding: HoldsLimits = field(init=False)
 
@@ -53,12 +51,10 @@ class Limiter:
             if isinstance(taken, tuple) and taken
         ]
         held = iter(await self._holding.acquire(requests) if requests else ())
-        results = [
+        return [
             taken if isinstance(taken, ExecutionViolation) else not taken or next(held)
             for taken in slots
         ]
-        self.stats.released += results.count(False)
-        return results
 
     def _slots(self, delivery: Delivery) -> tuple[Slot, ...] | ExecutionViolation:
         return slots_of(self.system, delivery.message.event) if self.has_limits(delivery) else ()
