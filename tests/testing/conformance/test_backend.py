@@ -1,6 +1,7 @@
 """Backend: the conformance tests find every wrong backend, memory and broker."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -20,6 +21,7 @@ from arvo.testing import (
     OrderedBrokerConformance,
 )
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
+from arvo.testing.conformance.kit.kit import Kit
 from arvo.testing.conformance.kit.linearizability import (
     Read,
     Refusal,
@@ -470,6 +472,23 @@ def test_a_test_that_does_not_apply_is_reported() -> None:
     assert "test_a_commit_of_a_stale_worker_is_fenced" in report.skipped
     tests = {name for name in dir(kit) if name.startswith("test_")}
     assert {*report.passed, *report.skipped} == tests
+
+
+@pytest.mark.parametrize(
+    "kit",
+    [BackendConformance, BrokerConformance, MachineMemoryConformance, OrderedBrokerConformance],
+)
+def test_no_part_of_a_kit_replaces_a_method_of_another_part(kit: type[Kit]) -> None:
+    """The tests of the other part would call it, and mean their own."""
+    parts = [each for each in kit.__mro__ if issubclass(each, Kit) and each is not Kit]
+    names = Counter(
+        name
+        for part in parts
+        for name in vars(part)
+        if not name.startswith("__") and name not in vars(Kit)
+    )
+
+    assert [name for name, number in names.items() if number > 1] == []
 
 
 def test_a_kit_without_a_test_that_applies_fails() -> None:

@@ -51,7 +51,7 @@ class LimitGroups(Limits):
         held, *waiting = await self._park(backend, slots)
         for each in waiting[:4]:
             held = await self._pass_on(backend, held, each)
-        late = [await self._deliver(backend, f"late-{number}") for number in range(4)]
+        late = [await self._deliver_new(backend, f"late-{number}") for number in range(4)]
         for each in late:
             assert await self._take_slots(backend, [each], FEW) == [False]
 
@@ -62,7 +62,7 @@ class LimitGroups(Limits):
     async def test_none_that_comes_passes_those_that_wait(self, backend: Backend) -> None:
         """The place that is free belongs to the delivery that was woken for it."""
         held, waiting = await self._park(backend, [MANY])
-        late = await self._deliver(backend, "late")
+        late = await self._deliver_new(backend, "late")
 
         await backend.ack(held)
         assert await self._take_slots(backend, [late], MOST_URGENT) == [False]
@@ -74,7 +74,7 @@ class LimitGroups(Limits):
     @conformance_test
     async def test_a_priority_does_not_break_the_order_of_a_key(self, backend: Backend) -> None:
         """I4: the urgent event of a workflow waits behind the one before it."""
-        held = await self._deliver(backend, "held")
+        held = await self._deliver_new(backend, "held")
         for id_ in ("first", "urgent"):
             await backend.send(to_workflow(id_))
         first = await self._deliver_next(backend, to_workflow("first"))
@@ -92,9 +92,9 @@ class LimitGroups(Limits):
 
     async def _park(self, backend: Backend, slots: list[Slot]) -> list[Delivery]:
         """Return a delivery that holds the only place, and those that wait for it in this order."""
-        held = await self._deliver(backend, "held")
+        held = await self._deliver_new(backend, "held")
         assert await self._take_slots(backend, [held], ONE) == [True]
-        waiting = [await self._deliver(backend, f"e{number}") for number in range(len(slots))]
+        waiting = [await self._deliver_new(backend, f"e{number}") for number in range(len(slots))]
         for each, slot in zip(waiting, slots, strict=True):
             assert await self._take_slots(backend, [each], slot) == [False]
         return [held, *waiting]

@@ -36,7 +36,7 @@ class Limits(BackendKit):
     @conformance_test
     async def test_a_slot_has_no_more_holders_than_places(self, backend: Backend) -> None:
         """The third of two waits, also where all three ask at once."""
-        deliveries = [await self._deliver(backend, f"e{number}") for number in range(3)]
+        deliveries = [await self._deliver_new(backend, f"e{number}") for number in range(3)]
 
         assert await self._take_slots(backend, deliveries, TWO) == [True, True, False]
 
@@ -45,7 +45,7 @@ class Limits(BackendKit):
     @conformance_test
     async def test_a_delivery_that_holds_its_slots_holds_them_once(self, backend: Backend) -> None:
         """A worker may ask twice: in a tick, and again in a task of its own."""
-        delivery, other = [await self._deliver(backend, id_) for id_ in ("first", "second")]
+        delivery, other = [await self._deliver_new(backend, id_) for id_ in ("first", "second")]
 
         assert await self._take_slots(backend, [delivery], TWO) == [True]
         assert await self._take_slots(backend, [delivery], TWO) == [True]
@@ -58,8 +58,8 @@ class Limits(BackendKit):
     ) -> None:
         """However the one before it is settled or returned; and it has used up no attempt."""
         for number, settle in enumerate(_settlements(backend)):
-            held = await self._deliver(backend, f"first-{number}")
-            waiting = await self._deliver(backend, f"second-{number}")
+            held = await self._deliver_new(backend, f"first-{number}")
+            waiting = await self._deliver_new(backend, f"second-{number}")
             assert await self._take_slots(backend, [held, waiting], ONE) == [True, False]
 
             await settle(backend, held)
@@ -74,7 +74,7 @@ class Limits(BackendKit):
         """As a commit does."""
         if not isinstance(backend, CommitsChains):
             skip("it has no `commit_chains`")
-        held, waiting = [await self._deliver(backend, id_) for id_ in ("first", "second")]
+        held, waiting = [await self._deliver_new(backend, id_) for id_ in ("first", "second")]
         assert await self._take_slots(backend, [held, waiting], ONE) == [True, False]
         chain = CommitChain(
             message=held.message, deliveries=(held,), commits=(service_commit(held, []),)
@@ -88,8 +88,8 @@ class Limits(BackendKit):
     @conformance_test
     async def test_the_first_that_was_accepted_is_woken_first(self, backend: Backend) -> None:
         """One place is free: one delivery comes, and it is the oldest."""
-        held = await self._deliver(backend, "held")
-        waiting = [await self._deliver(backend, f"e{number}") for number in range(3)]
+        held = await self._deliver_new(backend, "held")
+        waiting = [await self._deliver_new(backend, f"e{number}") for number in range(3)]
         await self._take_slots(backend, [held, *reversed(waiting)], ONE)
 
         for each in waiting:
@@ -105,7 +105,7 @@ class Limits(BackendKit):
     ) -> None:
         """It was woken for a place that it cannot use; nothing else would wake the next one."""
         first, blocking, both, next_ = [
-            await self._deliver(backend, id_) for id_ in ("first", "blocking", "both", "next")
+            await self._deliver_new(backend, id_) for id_ in ("first", "blocking", "both", "next")
         ]
         assert await self._take_slots(backend, [first], ONE) == [True]
         assert await self._take_slots(backend, [both], ONE, SELDOM) == [False]
@@ -124,7 +124,7 @@ class Limits(BackendKit):
         self, backend: Backend
     ) -> None:
         """I4: a workflow whose event waits for a slot takes no later event before it."""
-        held = await self._deliver(backend, "held")
+        held = await self._deliver_new(backend, "held")
         for message in (to_workflow("a"), to_workflow("b"), to_workflow("c", "two")):
             await backend.send(message)
         first = await self._deliver_next(backend, to_workflow("a"))
@@ -142,7 +142,7 @@ class Limits(BackendKit):
     @conformance_test
     async def test_a_start_counts_when_its_delivery_is_settled(self, backend: Backend) -> None:
         """A rate limits how often events begin, however long they take."""
-        first, second = [await self._deliver(backend, id_) for id_ in ("first", "second")]
+        first, second = [await self._deliver_new(backend, id_) for id_ in ("first", "second")]
         assert await self._take_slots(backend, [first], SELDOM) == [True]
         await backend.ack(first)
 
@@ -153,7 +153,7 @@ class Limits(BackendKit):
     @conformance_test
     async def test_deliveries_above_a_rate_come_one_after_the_other(self, backend: Backend) -> None:
         """Each when a start counts no more, in the order in which they were accepted."""
-        deliveries = [await self._deliver(backend, f"e{number}") for number in range(4)]
+        deliveries = [await self._deliver_new(backend, f"e{number}") for number in range(4)]
         assert (await self._take_slots(backend, deliveries, OFTEN))[0] is True
 
         for each in deliveries[1:]:
@@ -163,7 +163,7 @@ class Limits(BackendKit):
     async def test_a_slot_is_shared_by_processes(self, backend: Backend) -> None:
         """Two processes have one limit together, and one wakes what the other has parked."""
         self._share_limits(backend)
-        held, waiting = [await self._deliver(backend, id_) for id_ in ("first", "second")]
+        held, waiting = [await self._deliver_new(backend, id_) for id_ in ("first", "second")]
         assert await self._take_slots(backend, [held], ONE) == [True]
         await backend.nack(waiting, 0.0)
 
@@ -182,7 +182,7 @@ class Limits(BackendKit):
     async def test_a_process_that_ends_frees_its_slots(self, backend: Backend) -> None:
         """Else a limit of one would hold for ever."""
         self._share_limits(backend)
-        held = await self._deliver(backend, "first")
+        held = await self._deliver_new(backend, "first")
         assert await self._take_slots(backend, [held], ONE) == [True]
 
         async with self.session() as other:
@@ -208,7 +208,7 @@ class Limits(BackendKit):
 
         await self.eventually(begin(), f"a start for {message.event.id}")
 
-    async def _deliver(self, backend: Backend, id_: str) -> Delivery:
+    async def _deliver_new(self, backend: Backend, id_: str) -> Delivery:
         await backend.send(to_service(id_))
         return await self._deliver_next(backend, to_service(id_))
 
