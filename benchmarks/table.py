@@ -1,6 +1,6 @@
 """Table: every row as data - our function, those of the peers, and what was recorded of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import Final, final
@@ -145,6 +145,8 @@ def _runtime() -> list[Row]:
         _sqlite(400, 2_000, 400, Recorded(372, 61), Recorded(372, 54)),
         _postgres(1, Recorded(460, 125)),
         _postgres(2, Recorded(700, 130)),
+        _limited("SQLite", tuple),
+        _limited("Postgres", lambda: (_server(),)),
     ]
 
 
@@ -197,6 +199,20 @@ def _postgres(workers: int, recorded: Recorded) -> Row:
         ours,
         (Peer(f"{DBOS}, Postgres", theirs, recorded),),
         LONG_RUNS,
+    )
+
+
+def _limited(name: str, server: Callable[[], tuple[str, ...]]) -> Row:
+    """Return the row of a limit that holds no event back. *server*: its URL, if there is one."""
+
+    def side(way: str) -> Side:
+        return child("-m", "benchmarks.limited", name.lower(), 2_000, way, *server())
+
+    return Row(
+        f"events from a queue with a limit, {name}",
+        ("events/s", "µs"),
+        lambda: side("with"),
+        (Peer("the same without a limit", lambda: side("without")),),
     )
 
 

@@ -173,11 +173,9 @@ def test_chains_that_are_written_together_are_those_that_are_written_one_by_one(
             EMPTY.backup(connection)
             chains = store(connection, group)
             if at_once:
-                written, rows = write_chains(connection, chains, ME, 5, claim_own=True)
+                written, rows = write_chains(connection, chains, ME, ME, 5)
             else:
-                answers = [
-                    write_chains(connection, [chain], ME, 5, claim_own=True) for chain in chains
-                ]
+                answers = [write_chains(connection, [chain], ME, ME, 5) for chain in chains]
                 written = [is_written for [is_written], _ in answers]
                 rows = [row for _, own in answers for row in own]
             owned = [row.message for row in rows]

@@ -21,6 +21,7 @@ _PROCESSES.set_forkserver_preload(
         "pytest",
         "tests.end_to_end.worker",
         "tests.processes.worker",
+        "tests.processes.limits",
         "tests.processes.poison",
         "tests.processes.schedules",
         "tests.processes.keyed",

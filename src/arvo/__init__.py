@@ -74,6 +74,7 @@ from arvo.handlers.flow.primitives import (
 from arvo.handlers.flow.replay import FlowView
 from arvo.handlers.flow.waits import gather, race, sleep, wait_for
 from arvo.handlers.invoke import Commands
+from arvo.handlers.limit import Limit
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.report import report
@@ -233,6 +234,7 @@ __all__ = [
     "IndexRow",
     "Issue",
     "Issues",
+    "Limit",
     "Log",
     "Machine",
     "MachineMemory",

@@ -124,10 +124,11 @@ def open_backend(url: str) -> Backend:
 
 def run_worker(url: str, report: Callable[[], None]) -> None:
     """Work on a backend until SIGTERM; call *report* when it works."""
-    asyncio.run(_work(url, report))
+    asyncio.run(work(system, url, report))
 
 
-async def _work(url: str, report: Callable[[], None]) -> None:
+async def work(system: System, url: str, report: Callable[[], None]) -> None:
+    """Run a system on a backend until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with Runtime(system, open_backend(url)):

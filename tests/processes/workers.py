@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from attrs import define, field
@@ -38,11 +38,12 @@ class Workers:
     """Worker processes on the backend of a URL."""
 
     url: str
+    work: Callable[[str, Callable[[], None]], None] = run_worker
     processes: list[Forked] = field(factory=list)
 
     def start(self) -> Forked:
         """Start one process, and wait until it works."""
-        process = Forked.start(run_worker, self.url)
+        process = Forked.start(self.work, self.url)
         self.processes.append(process)
         assert process.wait_until_working()
         return process
@@ -63,8 +64,10 @@ class Workers:
 
 
 @contextmanager
-def start_workers(url: str, number: int) -> Iterator[Workers]:
-    workers = Workers(url)
+def start_workers(
+    url: str, number: int, work: Callable[[str, Callable[[], None]], None] = run_worker
+) -> Iterator[Workers]:
+    workers = Workers(url, work)
     try:
         for _ in range(number):
             workers.start()

@@ -61,6 +61,7 @@ class Tick:
     they are the same in whatever company the chain is taken. *find_record* returns the newest
     record of a subject that is at hand. *keys*: the ordering keys of all events of the tick.
     *turns_max*: the most turns of one chain. *listened*: the subscriptions with a listener here.
+    *limited*: the handlers that take an event only when it was delivered: they have limits.
     """
 
     system: System
@@ -70,6 +71,7 @@ class Tick:
     step: Step = step_plain
     turns_max: int = TURNS_MAX
     listened: Collection[str] = ()
+    limited: Collection[str] = ()
     # The keys of the chains, and those of the events that they leave.
     _taken: set[str] = field(factory=set, init=False)
     _left: set[str] = field(factory=set, init=False)
@@ -110,6 +112,9 @@ class Tick:
         while chain.waiting:
             emitted, route_ = chain.waiting.popleft()
             if not isinstance(route_, ToHandler) or len(chain.commits) >= self.turns_max:
+                chain.leave(emitted, route_)
+                continue
+            if route_.address in self.limited:
                 chain.leave(emitted, route_)
                 continue
             key = route_.key

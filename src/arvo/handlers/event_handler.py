@@ -16,6 +16,7 @@ from arvo.handlers.annotations import function_issues
 from arvo.handlers.duration import to_seconds
 from arvo.handlers.effect import Retry
 from arvo.handlers.invoke import HandlerReturn
+from arvo.handlers.limit import Limit, read_limits
 
 A = TypeVar("A")
 # Covariant, so that the handlers of several contracts make one list.
@@ -83,12 +84,15 @@ class HandlerPolicy:
     - "dead-letter": nothing changes, and the event becomes a dead letter with the exception as its
       reason, so that an operator can redrive it after the handler is mended.
 
+    *limits*: how many events are processed at once, or begin within some time, in all processes.
+
     Raises `Violated` for an invalid value.
     """
 
     retry: Retry | None = field(default=None, validator=_check_retry)
     timeout: float | None = field(default=None, converter=_read_timeout)
     on_error: OnError = field(default="fail", validator=_check_on_error)
+    limits: tuple[Limit, ...] = field(default=(), converter=read_limits)
 
 
 DEFAULT_POLICY: Final = HandlerPolicy()
@@ -101,8 +105,9 @@ class EventHandler(Generic[A_co]):
     *functions* map each version to a function from `Event[payload]` to commands: None, one command,
     a sequence, a `Result` of these, or a generator that asks for effects. *executionunits*: the
     cost of its events where a command names none. *source* is its address, and the source of its
-    events: the event type that it accepts. *retry*, *timeout* and *on_error*: see `HandlerPolicy`.
-    Raises `Violated` for a version without a function and for a function without a version.
+    events: the event type that it accepts. *retry*, *timeout*, *on_error* and *limits*: see
+    `HandlerPolicy`. Raises `Violated` for a version without a function and for a function without a
+    version.
     """
 
     contract: Contract[Any]
@@ -129,6 +134,7 @@ class EventHandler(Generic[A_co]):
         retry: Retry | None = ...,
         timeout: timedelta | float | None = ...,
         on_error: OnError = ...,
+        limits: Iterable[Limit] = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -141,6 +147,7 @@ class EventHandler(Generic[A_co]):
         retry: Retry | None = ...,
         timeout: timedelta | float | None = ...,
         on_error: OnError = ...,
+        limits: Iterable[Limit] = ...,
     ) -> None: ...
     def __init__(
         self,
@@ -152,9 +159,10 @@ class EventHandler(Generic[A_co]):
         retry: Retry | None = None,
         timeout: timedelta | float | None = None,
         on_error: OnError = "fail",
+        limits: Iterable[Limit] = (),
     ) -> None:
         check_versions(contract, functions, "the event")
-        policy = HandlerPolicy(retry, timeout, on_error)
+        policy = HandlerPolicy(retry, timeout, on_error, limits)
         self.__attrs_init__(contract, dict(functions), executionunits, domains, policy)
 
 

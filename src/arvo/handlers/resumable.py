@@ -1,6 +1,6 @@
 """Resumable: a workflow written as a function of an event and its persisted state."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast, final
 
@@ -25,6 +25,7 @@ from arvo.handlers.event_handler import (
     to_domain_rules,
 )
 from arvo.handlers.invoke import HandlerReturn
+from arvo.handlers.limit import Limit
 from arvo.handlers.services import Services, ServiceSpec, read_services
 
 S = TypeVar("S")
@@ -80,8 +81,9 @@ class Resumable(Generic[S]):
     not its own. *signals*: versions of the contracts whose events it accepts from outside while it
     runs. *state*: the class of the state that it persists; without one the state is any JSON. A
     workflow stays on the version that its subject names. *source* is its address, and the source of
-    its events: `arvo.orc.{name}`. *retry*, *timeout* and *on_error*: see `HandlerPolicy`. *labels*:
-    a pure function from the state to the labels by which lists select it; see `Record.labels`.
+    its events: `arvo.orc.{name}`. *retry*, *timeout*, *on_error* and *limits*: see `HandlerPolicy`.
+    *labels*: a pure function from the state to the labels by which lists select it; see
+    `Record.labels`.
     Raises `Violated` for versions, services or signals that do not fit the contract.
     """
 
@@ -115,6 +117,7 @@ class Resumable(Generic[S]):
         retry: Retry | None = None,
         timeout: timedelta | float | None = None,
         on_error: OnError = "fail",
+        limits: Iterable[Limit] = (),
         labels: Callable[[S], Mapping[str, Label | None]] | None = None,
     ) -> None:
         candidate: object = contract
@@ -129,7 +132,7 @@ class Resumable(Generic[S]):
             None if state is None else _state_payload(contract, state),
             executionunits,
             domains,
-            HandlerPolicy(retry, timeout, on_error),
+            HandlerPolicy(retry, timeout, on_error, limits),
             labels,
         )
 

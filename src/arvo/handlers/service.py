@@ -2,7 +2,7 @@
 
 import builtins
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import timedelta
 from functools import update_wrapper
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
@@ -23,6 +23,7 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.annotations import Signature, read_signature
 from arvo.handlers.effect import Effects, Retry
 from arvo.handlers.event_handler import EventHandler, HandlerFunction, OnError
+from arvo.handlers.limit import Limit
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -95,6 +96,7 @@ def service(
     retry: Retry | None = None,
     timeout: timedelta | float | None = None,
     on_error: OnError = "fail",
+    limits: Iterable[Limit] = (),
     earlier: Service[Any, Any, Any] | None = None,
 ) -> _Decorator:
     """Make an annotated function a contract and its handler.
@@ -110,9 +112,10 @@ def service(
 
     *emits* maps event types to classes that the function returns. A class that it leaves out has
     the type `evt.<type>.<words of its name>`: `evt.com.credit.check.credit.scored`. *uri* is
-    `#/com/credit/check` by default. *executionunits*: the cost of its events. *retry*, *timeout*
-    and *on_error*: see `HandlerPolicy`. *earlier*: the service to which this version is added.
-    Raises `Violated` for annotations that name no payload classes, and for an invalid contract.
+    `#/com/credit/check` by default. *executionunits*: the cost of its events. *retry*, *timeout*,
+    *on_error* and *limits*: see `HandlerPolicy`. *earlier*: the service to which this version is
+    added. Raises `Violated` for annotations that name no payload classes, and for an invalid
+    contract.
     """
 
     check_argument("type", type, str, "an event type: 'com.credit.check'", of="service")
@@ -135,6 +138,7 @@ def service(
             retry=retry,
             timeout=timeout,
             on_error=on_error,
+            limits=limits,
         )
         return Service(handler, function, version)
 

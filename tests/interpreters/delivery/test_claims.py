@@ -278,6 +278,34 @@ def test_a_process_accepts_its_own_messages_if_it_serves_their_queues_and_has_ro
     within(go())
 
 
+def test_messages_of_limited_handlers_are_claimed_and_no_others_with_them() -> None:
+    """A limit costs the handlers nothing that have none."""
+
+    async def go() -> None:
+        loop = claim_loop(Store(), keep_max=2)
+        loop.served.update((PAY, ORDER))
+        loop.limited.add(PAY)
+        assert not loop.accepts([message("c1")])
+        assert loop.accepts([message("c1"), message("w", "free", ORDER)])
+        assert loop.accepts([message("w", "free", ORDER)])
+
+    within(go())
+
+
+def test_few_rows_of_a_limited_handler_are_claimed() -> None:
+    """One that waits in this process cannot take the slot that is free in another one."""
+
+    async def go() -> Mapping[str, int]:
+        loop = claim_loop(Store())
+        loop.limited.add(PAY)
+        loop.subscribe({PAY: 3, ORDER: 3}, lambda: None)
+        return loop._claim_limits()
+
+    limits = within(go())
+
+    assert (limits[PAY], limits[ORDER]) == (3, 9)
+
+
 def test_a_process_accepts_no_more_than_keep_max() -> None:
     """Other processes may be idle."""
 

@@ -385,3 +385,20 @@ def test_a_batch_that_cannot_be_written_does_not_affect_the_others(url: str) -> 
     assert total == 20
     assert isinstance(refused, Unavailable)
     assert "duplicate key" in str(refused)
+
+
+@pytest.mark.promise("I4")
+def test_a_released_delivery_holds_back_the_others_of_its_key(url: str) -> None:
+    """I4: also those that its process has claimed together with it."""
+
+    async def go() -> list[str]:
+        backend = PostgresBackend(url)
+        for message in (to_workflow("first"), to_workflow("second"), to_workflow("else", "two")):
+            await backend.send(message)
+        first = await backend.receive(WORKFLOW)
+        await backend.release(first, 3_600.0)
+        second = await backend.receive(WORKFLOW)
+        await backend.close()
+        return ids([first, second])
+
+    assert within(go()) == ["first", "else"]

@@ -385,8 +385,17 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert sent == stored > 2
 
 
+def without_limits(connection: sqlite3.Connection) -> None:
+    """Bring the tables for deliveries back to version 16."""
+    for index in ("delivery_parked", "delivery_parked_due", "delivery_share"):
+        connection.execute(f"drop index {index}")
+    for column in ("parked", "rank", "share"):
+        connection.execute(f"alter table delivery drop column {column}")
+
+
 def journals_in_rows(connection: sqlite3.Connection) -> None:
     """Bring the tables for records back to version 9."""
+    without_limits(connection)
     connection.execute("drop index workflow_by_workflow_id")
     connection.execute("alter table workflow drop column workflow_id")
     connection.execute("alter table workflow drop column labels")
@@ -492,6 +501,7 @@ def test_workflows_of_the_version_before_are_found_by_their_ids(tmp_path: Path) 
         async with Runtime(shop, SqliteBackend(str(path))) as runtime:
             await runtime.request(order_request("order-1"), timeout=60)
         with closing(sqlite3.connect(path)) as connection, connection:
+            without_limits(connection)
             connection.execute("drop index workflow_by_workflow_id")
             connection.execute("alter table workflow drop column workflow_id")
             connection.execute("alter table workflow drop column labels")
@@ -734,3 +744,20 @@ def test_a_turn_does_not_read_back_the_record_of_the_turn_before_it(tmp_path: Pa
         return int(backend.loads)
 
     assert within(go()) < 5
+
+
+@pytest.mark.promise("I4")
+def test_a_released_delivery_holds_back_the_others_of_its_key(tmp_path: Path) -> None:
+    """I4: also those that its process has claimed together with it."""
+
+    async def go() -> tuple[str, str]:
+        backend = SqliteBackend(str(tmp_path / "a.db"))
+        for message in (to_workflow("first"), to_workflow("second"), to_workflow("else", "two")):
+            await backend.send(message)
+        first = await backend.receive(WORKFLOW)
+        await backend.release(first, 3_600.0)
+        second = await backend.receive(WORKFLOW)
+        await backend.close()
+        return first.message.event.id, second.message.event.id
+
+    assert within(go()) == ("first", "else")

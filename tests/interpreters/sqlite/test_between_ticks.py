@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from arvo import Commit, Event, Flow, Record, Runtime, System, flow, sleep
+from arvo import (
+    Commit,
+    Event,
+    EventHandler,
+    Flow,
+    Limit,
+    Record,
+    Runtime,
+    System,
+    flow,
+    sleep,
+)
 from arvo.core.commit import PendingTimer
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
@@ -30,8 +41,11 @@ from tests.shop import (
     PlaceOrder,
     charge_request,
     expect_commit,
+    fulfilment,
     order,
     order_request,
+    payments,
+    shipping,
     shop,
 )
 
@@ -57,6 +71,24 @@ def rows(path: str, sql: str) -> list[Any]:
 
 def message(name: str, key: str | None = None, queue: str = PAY) -> Message:
     return Message(charge_request(name), ToHandler(queue, key))
+
+
+def test_events_of_a_limited_handler_are_claimed_at_once(path: str) -> None:
+    """No process owns them when they are stored, and none may wait for a poll of the file."""
+    limits = [Limit(concurrent=1), Limit(rate=2, seconds=0.1)]
+    limited = EventHandler(payments.contract, payments.functions, limits=limits)
+
+    async def go() -> int:
+        async with Runtime(System([limited, fulfilment, shipping]), SqliteBackend(path)) as runtime:
+            for number in range(3):
+                await runtime.request(charge_request(f"c{number}"), timeout=60)
+                # The next one finds a process that has nothing else to do.
+                await asyncio.sleep(0.1)
+            orders = [order_request(f"i{number}") for number in range(3)]
+            await asyncio.gather(*(runtime.request(event, timeout=60) for event in orders))
+            return runtime.stats().dead_lettered
+
+    assert within(go()) == 0
 
 
 def dead_letter(delivery: Delivery) -> DeadLetter:

@@ -1,6 +1,7 @@
 """Backend: the conformance tests find every wrong backend, memory and broker."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -20,6 +21,7 @@ from arvo.testing import (
     OrderedBrokerConformance,
 )
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
+from arvo.testing.conformance.kit.kit import Kit
 from arvo.testing.conformance.kit.linearizability import (
     Read,
     Refusal,
@@ -32,6 +34,7 @@ from tests.testing.conformance import (
     wrong,
     wrong_archives,
     wrong_chains,
+    wrong_limits,
     wrong_order,
     wrong_reports,
 )
@@ -39,6 +42,7 @@ from tests.testing.conformance import (
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
 ATTEMPTS = 10
+PARKED_IS_WOKEN = "test_a_parked_delivery_is_delivered_when_a_place_is_free"
 
 
 class OfBackend(BackendConformance):
@@ -215,6 +219,40 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
             "test_a_chain_with_followers_yields_to_a_cancellation",
         ),
         (wrong_chains.LoadsEmptyRecords, "test_many_records_are_loaded_at_once"),
+        (wrong_limits.ParksNone, "test_a_slot_has_no_more_holders_than_places"),
+        (wrong_limits.HoldsTwice, "test_a_delivery_that_holds_its_slots_holds_them_once"),
+        (wrong_limits.NeverWakes, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfCommits, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfDeadLetters, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfNacks, PARKED_IS_WOKEN),
+        (wrong_limits.KeepsSlotsOfChains, "test_a_chain_frees_the_slots_of_its_delivery"),
+        (wrong_limits.WakesTheLastFirst, "test_the_first_that_was_accepted_is_woken_first"),
+        (
+            wrong_limits.WakesOnlyOnRelease,
+            "test_one_that_finds_its_other_slot_full_lets_the_next_one_go",
+        ),
+        (
+            wrong_limits.ParkedFreesItsKey,
+            "test_a_parked_delivery_holds_back_the_others_of_its_key",
+        ),
+        (wrong_limits.ForgetsStarts, "test_a_start_counts_when_its_delivery_is_settled"),
+        (
+            wrong_limits.NeverStartsAgain,
+            "test_deliveries_above_a_rate_come_one_after_the_other",
+        ),
+        (wrong_limits.IgnoresGroups, "test_groups_of_one_priority_come_in_turn"),
+        (wrong_limits.IgnoresFairnessKeys, "test_groups_of_one_priority_come_in_turn"),
+        (wrong_limits.IgnoresPriorities, "test_a_higher_priority_has_a_larger_share"),
+        (wrong_limits.StarvesLowPriorities, "test_a_higher_priority_has_a_larger_share"),
+        (
+            wrong_limits.HonoursThePast,
+            "test_a_group_that_comes_later_has_no_claim_to_the_past",
+        ),
+        (wrong_limits.LetsNewcomersPass, "test_none_that_comes_passes_those_that_wait"),
+        (
+            wrong_limits.ParkedFreesItsKey,
+            "test_a_priority_does_not_break_the_order_of_a_key",
+        ),
         (wrong.FiresEarly, "test_a_timer_fires_once_and_not_early"),
         (wrong.FiresTwice, "test_a_timer_fires_once_and_not_early"),
         (wrong.LosesDeadLetters, "test_a_dead_letter_preserves_all_its_fields"),
@@ -434,6 +472,23 @@ def test_a_test_that_does_not_apply_is_reported() -> None:
     assert "test_a_commit_of_a_stale_worker_is_fenced" in report.skipped
     tests = {name for name in dir(kit) if name.startswith("test_")}
     assert {*report.passed, *report.skipped} == tests
+
+
+@pytest.mark.parametrize(
+    "kit",
+    [BackendConformance, BrokerConformance, MachineMemoryConformance, OrderedBrokerConformance],
+)
+def test_no_part_of_a_kit_replaces_a_method_of_another_part(kit: type[Kit]) -> None:
+    """The tests of the other part would call it, and mean their own."""
+    parts = [each for each in kit.__mro__ if issubclass(each, Kit) and each is not Kit]
+    names = Counter(
+        name
+        for part in parts
+        for name in vars(part)
+        if not name.startswith("__") and name not in vars(Kit)
+    )
+
+    assert [name for name, number in names.items() if number > 1] == []
 
 
 def test_a_kit_without_a_test_that_applies_fails() -> None:

@@ -34,7 +34,7 @@ def typed_event(system: System, event: Event[Any]) -> Event[Any]:
     if emitted is not plain:
         return emitted
     for handler in _receivers(system, event):
-        admitted = _read(handler, plain)
+        admitted = read_received(handler, plain)
         if admitted is not None:
             return admitted
     return plain
@@ -53,7 +53,8 @@ def _receivers(system: System, event: Event[Any]) -> Iterator[Handler]:
         yield workflow
 
 
-def _read(handler: Handler, event: Event[Any]) -> Event[Any] | None:
+def read_received(handler: Handler, event: Event[Any]) -> Event[Any] | None:
+    """Return an event with its payload as a handler gets it; None if it fits no contract."""
     if isinstance(handler, EventHandler):
         admitted = admit_event(handler, event)
         return admitted.event if isinstance(admitted, Admitted) else None

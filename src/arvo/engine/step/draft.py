@@ -9,6 +9,7 @@ from arvo.core.command import Complete, Emit, Fail
 from arvo.core.contracts.event_spec import EventSpec
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
+from arvo.core.event_type import resolve_event_type
 from arvo.core.events.domain import DomainRule
 from arvo.core.events.event import Event
 from arvo.core.events.identity import ID_REUSE_POLICY, SIGNAL, GivenId, check_begin
@@ -21,7 +22,6 @@ from arvo.core.violations.violation import ExecutionViolation, Violated, Violati
 from arvo.engine.step.admit import Admitted
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.event_type import resolve_event_type
 from arvo.handlers.turn_input import TurnInput
 
 

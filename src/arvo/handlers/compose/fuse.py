@@ -83,6 +83,7 @@ def _fuse(
         retry=first.policy.retry,
         timeout=first.policy.timeout,
         on_error=first.policy.on_error,
+        limits=first.policy.limits,
     )
 
 

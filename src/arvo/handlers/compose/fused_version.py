@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from arvo.core.command import Command, Emit
 from arvo.core.contracts.version_spec import Version
 from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.event_type import resolve_event_type
 from arvo.core.events.domain import Domain, DomainRule
 from arvo.core.events.event import Event
 from arvo.core.events.identity import derived_id, event_id
@@ -20,7 +21,6 @@ from arvo.core.violations.violation import ContractViolation, ExecutionViolation
 from arvo.handlers.compose.run_part import expand, is_terminal, make_composed, run_part
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import CONTEXT, EventHandler
-from arvo.handlers.event_type import resolve_event_type
 
 # The domains by which an answer returns to the caller, as far as a handler can know.
 CALLER_DOMAINS: Final[tuple[tuple[DomainRule, ...], ...]] = (CONTEXT, (None,))

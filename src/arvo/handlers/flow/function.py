@@ -1,6 +1,6 @@
 """Workflow: a workflow's contract and its flow, made from an annotated generator function."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import update_wrapper
 from typing import Any, Protocol, TypeVar, final
@@ -20,6 +20,7 @@ from arvo.handlers.effect import Retry
 from arvo.handlers.event_handler import OnError
 from arvo.handlers.flow.handler import FlowHandler, flow
 from arvo.handlers.flow.operations import Flow
+from arvo.handlers.limit import Limit
 from arvo.handlers.service import FIRST_VERSION, uri_of
 from arvo.handlers.services import ServiceSpec
 
@@ -67,6 +68,7 @@ def workflow(
     retry: Retry | None = None,
     timeout: timedelta | float | None = None,
     on_error: OnError = "fail",
+    limits: Iterable[Limit] = (),
     labels: Callable[[Any], Mapping[str, Label | None]] | None = None,
     earlier: WorkflowFunction[Any, Any] | None = None,
 ) -> _Decorator:
@@ -82,9 +84,9 @@ def workflow(
     it: one of several where the workflow has several outcomes. What it must not do, `flow`
     explains. *name* is that of the `OrchestratorContract`, whose uri is `#/arvo/orc/loan/approve`.
     *services* and *signals* are decorated functions, or versions of contracts. *executionunits*:
-    the cost of its events. *retry*, *timeout* and *on_error*: see `HandlerPolicy`. *labels*: see
-    `flow`. *earlier*: the workflow to which this version is added. Raises `Violated` for
-    annotations that name no payload classes, and as `flow` does.
+    the cost of its events. *retry*, *timeout*, *on_error* and *limits*: see `HandlerPolicy`.
+    *labels*: see `flow`. *earlier*: the workflow to which this version is added. Raises `Violated`
+    for annotations that name no payload classes, and as `flow` does.
     """
 
     check_argument("version", version, str, "a version: '1.0.0'", of="workflow")
@@ -117,6 +119,7 @@ def workflow(
             retry=retry,
             timeout=timeout,
             on_error=on_error,
+            limits=limits,
             labels=labels,
         )(_on_event(function))
         return WorkflowFunction(

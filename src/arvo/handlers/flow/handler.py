@@ -1,7 +1,7 @@
 """FlowHandler: a workflow written as a generator function, and the flows that run now."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar, final
 
@@ -24,6 +24,7 @@ from arvo.handlers.flow.execution import FlowExecution
 from arvo.handlers.flow.operations import Flow
 from arvo.handlers.flow.replay import FlowView, first_event, replay_flow
 from arvo.handlers.flow.version import FlowVersion
+from arvo.handlers.limit import Limit
 from arvo.handlers.resumable import WorkflowDomains
 from arvo.handlers.services import (
     NO_SERVICES,
@@ -166,6 +167,7 @@ def flow(
     retry: Retry | None = None,
     timeout: timedelta | float | None = None,
     on_error: OnError = "fail",
+    limits: Iterable[Limit] = (),
     labels: Callable[[A], Mapping[str, Label | None]] | None = None,
 ) -> Callable[[Callable[[Event[A]], Flow[C]]], FlowHandler[A, C]]:
     """Make a generator function the handler of one version of a workflow.
@@ -175,8 +177,8 @@ def flow(
     same answers lead to the same operations, and I/O goes into `call`. *services*: one version of
     each contract that it sends requests to. *signals*: versions of the contracts whose events it
     accepts from outside. *executionunits*: the cost of its events where an `Emit` names none.
-    *retry*, *timeout* and *on_error*: see `HandlerPolicy`. *labels*: a pure function from the
-    payload that the flow began with to the labels by which lists select it.
+    *retry*, *timeout*, *on_error* and *limits*: see `HandlerPolicy`. *labels*: a pure function from
+    the payload that the flow began with to the labels by which lists select it.
     `flows` joins several versions. Raises `Violated` for an async function, an unknown version, and
     services or signals that do not fit the contract.
     """
@@ -189,7 +191,7 @@ def flow(
             flow_versions={version: FlowVersion(function, called, received)},
             executionunits=executionunits,
             domains=domains,
-            policy=HandlerPolicy(retry, timeout, on_error),
+            policy=HandlerPolicy(retry, timeout, on_error, limits),
             labels=labels,
         )
 

@@ -14,6 +14,7 @@ from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.effect import Retry
 from arvo.handlers.event_handler import HandlerPolicy, OnError
+from arvo.handlers.limit import Limit
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import load_snapshot
 from arvo.handlers.resumable import WorkflowDomains
@@ -36,9 +37,9 @@ class Orchestrator(Generic[C]):
     A workflow stays on the version that its subject names. The machines need not cover all
     versions. Raises `Violated` for no machine, for machines of several contracts, and for two of
     one version. *executionunits*: the cost of each event whose emission sets none. *source*: the
-    address of the workflow, and the source of its events, `arvo.orc.{name}`. *retry* and
-    *on_error*: see `HandlerPolicy`; a statechart waits for no effects, so it has no timeout.
-    *labels*: a pure function from the snapshot to the labels by which lists select it.
+    address of the workflow, and the source of its events, `arvo.orc.{name}`. *retry*,
+    *on_error* and *limits*: see `HandlerPolicy`; a statechart waits for no effects, so it has no
+    timeout. *labels*: a pure function from the snapshot to the labels by which lists select it.
     """
 
     contract: OrchestratorContract[Any, Any]
@@ -61,6 +62,7 @@ class Orchestrator(Generic[C]):
         domains: WorkflowDomains = _DOMAINS,
         retry: Retry | None = None,
         on_error: OnError = "fail",
+        limits: Iterable[Limit] = (),
         labels: Callable[[Snapshot[C]], Mapping[str, Label | None]] | None = None,
     ) -> None:
         check_list("machines", machines, "machines", of="an Orchestrator")
@@ -72,7 +74,7 @@ class Orchestrator(Generic[C]):
             machine.contract for machine in all_machines
         )
         by_version = {machine.version: machine for machine in all_machines}
-        policy = HandlerPolicy(retry, on_error=on_error)
+        policy = HandlerPolicy(retry, on_error=on_error, limits=limits)
         self.__attrs_init__(contract, by_version, executionunits, domains, policy, labels)
 
     @property

@@ -49,6 +49,8 @@ class ClaimLoop:
     order_of: Callable[[Delivery], int]
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     served: set[str] = field(factory=set, init=False)
+    # The queues of handlers with limits.
+    limited: set[str] = field(factory=set, init=False)
     # What the callers of `poll` take next, by the function that wakes them.
     _polled: dict[Callable[[], None], Mapping[str, int]] = field(factory=dict, init=False)
     # Queues that may hold unclaimed rows in the store.
@@ -108,6 +110,16 @@ class ClaimLoop:
         if id(delivery) not in self.queues.taken:
             return
         self.queues.release(delivery, followers)
+        self._include_key(delivery)
+
+    def drop(self, delivery: Delivery) -> None:
+        """Remove a delivery and all of its followers, which this process does not own any more."""
+        if id(delivery) in self.queues.taken:
+            self.queues.drop(delivery)
+            self._include_key(delivery)
+
+    def _include_key(self, delivery: Delivery) -> None:
+        """Claim rows of a key that was skipped, if no delivery of it waits here any more."""
         key = key_of(delivery.message.to)
         if key in self._excluded_keys and not self.queues.blocked_count(key):
             self._excluded_keys.discard(key)
@@ -126,12 +138,18 @@ class ClaimLoop:
         """Return whether this process should own new messages at once, without a claim.
 
         True if it serves all of their queues and has room. If False, it will claim them, or leave
-        them to another process.
+        them to another process. Those of *limited* queues it never owns without a claim.
         """
-        if self.queues.ready < self.keep_max and all(
-            queue_of(message.to) in self.served
-            and self.queues.blocked_count(key_of(message.to)) < self.key_max
-            for message in messages
+        own = [each for each in messages if queue_of(each.to) not in self.limited]
+        has_own = bool(own) or not messages
+        if (
+            has_own
+            and self.queues.ready < self.keep_max
+            and all(
+                queue_of(message.to) in self.served
+                and self.queues.blocked_count(key_of(message.to)) < self.key_max
+                for message in own
+            )
         ):
             return True
         self._more.update(self.served)
@@ -141,6 +159,11 @@ class ClaimLoop:
         """Check all served queues: another process may have stored messages."""
         self._more.update(self.served)
         self.fill()
+
+    def notify_of(self, messages: Iterable[Message]) -> None:
+        """Claim new messages of limited handlers: no process owns them."""
+        if self.limited and not self.limited.isdisjoint(queue_of(it.to) for it in messages):
+            self.notify()
 
     def notify_after(self, delay: float) -> None:
         """Call `notify` when a row is due that no process owns until then."""
@@ -169,7 +192,11 @@ class ClaimLoop:
         names = [queue for queue in wanted if queue in self._more]
         # Of many queues a few rows each: more would fill the memory of the process.
         most = max(1, min(CLAIM_MAX, ROWS_MAX // max(1, len(names))))
-        return {queue: min(wanted[queue] * self.prefetch, most) for queue in names}
+        return {
+            # A message that waits in this process cannot take the slot that is free in another.
+            queue: min(wanted[queue] * (1 if queue in self.limited else self.prefetch), most)
+            for queue in names
+        }
 
     async def _claim_loop(self) -> None:
         limits: dict[str, int] = {}

@@ -124,12 +124,16 @@ class InProcessQueues:
 
         It keeps its key: the others of the key stay blocked until *retried* is released.
         """
+        self.park(delivery, retried)
+        self.put_delayed(retried, delay)
+
+    def park(self, delivery: Delivery, parked: Delivery) -> None:
+        """Replace a taken delivery by *parked*, which keeps its key, until it is `put`."""
         del self.taken[id(delivery)]
         key = key_of(delivery.message.to)
         if key is not None:
             # As the first one it has the key reserved.
-            self._blocked[key].appendleft(retried)
-        self.put_delayed(retried, delay)
+            self._blocked[key].appendleft(parked)
 
     def put_delayed(self, delivery: Delivery, delay: float) -> None:
         """Add a delivery after *delay* seconds."""
@@ -172,6 +176,26 @@ class InProcessQueues:
             self.put(blocked[0], first=True)
         else:
             del self._blocked[key]
+
+    def drop(self, delivery: Delivery) -> None:
+        """Remove a taken delivery and all that wait behind it: another process may take them."""
+        del self.taken[id(delivery)]
+        key, name = key_of(delivery.message.to), queue_of(delivery.message.to)
+        if key is None:
+            return
+        del self._blocked[key]
+        if not self._ready_keys[key] or name not in self._filled:
+            return
+        ready = self._queues[name].ready
+        left = [each for each in ready if key_of(each.message.to) != key]
+        self.ready -= len(ready) - len(left)
+        self._ready_keys[key] -= len(ready) - len(left)
+        if not self._ready_keys[key]:
+            del self._ready_keys[key]
+        ready.clear()
+        ready.extend(left)
+        if not left:
+            del self._filled[name]
 
     @property
     def delayed(self) -> int:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import nlargest
+from itertools import count
 from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, field
@@ -24,10 +25,12 @@ from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.operations import DeadLetterQuery, WorkflowQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.memory.cancellations import MemoryCancellations
 from arvo.interpreters.memory.chains import MemoryChains
 from arvo.interpreters.memory.dead_letters import MemoryDeadLetters
 from arvo.interpreters.memory.inbox import MemoryInbox
+from arvo.interpreters.memory.limits import MemoryLimits
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
@@ -99,6 +102,9 @@ class MemoryBackend:
     _cancellations: MemoryCancellations = field(init=False)
     _timers: MemoryTimers = field(init=False)
     _chains: MemoryChains = field(init=False)
+    _limits: MemoryLimits = field(init=False)
+    # The order in which messages were accepted.
+    _numbers: Iterator[int] = field(factory=count, init=False)
     _under_way: int = field(default=0, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _idle_waiters: list["asyncio.Future[None]"] = field(factory=list, init=False)
@@ -108,6 +114,7 @@ class MemoryBackend:
         self._workflows = MemoryWorkflows(self._history.remove)
         self._cancellations = MemoryCancellations(self._inbox)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
+        self._limits = MemoryLimits(self._queues)
         self._chains = MemoryChains(self._workflows, self._inbox, self._cancellations, self._queues)
 
     def with_codec(self, codec: Codec) -> "MemoryBackend":
@@ -198,6 +205,13 @@ class MemoryBackend:
         """Apply chains, each of them all or nothing."""
         return [self._commit_chain(chain) for chain in chains]
 
+    def limit(self, queues: Collection[str]) -> None:
+        """Do nothing: all workers are in this process."""
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
+        """Let deliveries take their slots, or park them."""
+        return self._limits.acquire(requests)
+
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Return the oldest cancellation that waits behind a delivery."""
         return self._cancellations.pending(delivery)
@@ -282,11 +296,13 @@ class MemoryBackend:
     async def nack(self, delivery: Delivery, delay: float) -> None:
         """Deliver a message again after *delay* seconds, before the others of its key."""
         self._queues.postpone(delivery, delivery.retried, delay)
+        self._limits.release(delivery)
 
     async def defer(self, delivery: Delivery, delay: float) -> None:
         """Deliver a message again after *delay* seconds; the others of its key pass it."""
         self._queues.release(delivery)
         self._queues.put_delayed(delivery.retried, delay)
+        self._limits.release(delivery)
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Deliver a message again after *delay* seconds, as the same attempt."""
@@ -294,6 +310,7 @@ class MemoryBackend:
         # wait before those of the other.
         self._queues.shuffle_waiters(queue_of(delivery.message.to))
         self._queues.postpone(delivery, delivery, delay)
+        self._limits.release(delivery)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> Committed:
         """Store a dead letter and acknowledge its delivery."""
@@ -346,7 +363,8 @@ class MemoryBackend:
 
     async def depth(self) -> Depth:
         """Count the messages under way and the pending timers."""
-        taken, delayed = len(self._queues.taken), self._queues.delayed
+        taken = len(self._queues.taken)
+        delayed = self._queues.delayed + self._limits.parked
         ready = self._under_way - taken - delayed
         return Depth(ready=ready, taken=taken, delayed=delayed, timers=len(self._timers))
 
@@ -365,6 +383,7 @@ class MemoryBackend:
         """
         self._queues.requeue_taken()
         self._timers.stop()
+        self._limits.stop()
         for delivery in self._queues.cancel_delays():
             self._queues.put(delivery)
         fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
@@ -399,10 +418,11 @@ class MemoryBackend:
     def _add(self, message: Message) -> None:
         self._under_way += 1
         self._cancellations.add(message)
-        self._queues.put(Delivery(message, 1))
+        self._queues.put(Delivery(message, 1, next(self._numbers)))
 
     def _remove(self, delivery: Delivery, followers: Sequence[Delivery] = ()) -> None:
         self._queues.release(delivery, followers)
+        self._limits.release(delivery)
         for each in (delivery, *followers):
             self._cancellations.remove(each.message)
             self._under_way -= 1

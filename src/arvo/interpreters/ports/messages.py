@@ -90,8 +90,9 @@ class Progress:
     *passed_over*: the ids of cancellations whose turn could not be decided, so that the delivery is
     committed in spite of them. *is_single*: a chain with the delivery was refused, so it is
     processed by itself. *on_cancellation* is called when a cancellation of the workflow arrives in
-    this process while a worker has the delivery. *observation*: what an observer of the worker has
-    on the attempt that is in progress.
+    this process while a worker has the delivery. *slots*: the ids of the slots that the delivery
+    gives back when it is settled, None where it has acquired none. *observation*: what an observer
+    of the worker has on the attempt that is in progress.
     """
 
     data: bytes | None = b""
@@ -100,6 +101,7 @@ class Progress:
     passed_over: set[str] = field(factory=set)
     is_single: bool = False
     on_cancellation: Callable[[], None] = field(default=lambda: None)
+    slots: tuple[str, ...] | None = None
     observation: Observation | None = None
     _performed: dict[str, list[Performed]] = field(factory=dict, init=False)
 

@@ -29,7 +29,9 @@ Settled: TypeAlias = (
 
 
 # The last four settle a message.
-Activity: TypeAlias = Literal["process", "load", "listen", "commit", "ack", "nack", "dead_letter"]
+Activity: TypeAlias = Literal[
+    "process", "acquire", "load", "listen", "commit", "ack", "nack", "dead_letter"
+]
 
 
 class EffectObservation(Protocol):

@@ -202,8 +202,8 @@ class Depth:
     """How many messages a backend holds, in all processes.
 
     *ready*: a worker may receive them now. *taken*: delivered, and not yet acknowledged. *delayed*:
-    returned by `nack`, and waiting for their delay. *timers*: set by workflows and not yet due;
-    they do not count as messages under way.
+    returned by `nack`, and waiting for their delay, or parked until a slot of a limit is free.
+    *timers*: set by workflows and not yet due; they do not count as messages under way.
     """
 
     ready: int = 0

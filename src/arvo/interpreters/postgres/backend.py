@@ -1,6 +1,6 @@
 """Backend: records, queues, timers and dead letters in Postgres, for any number of processes."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final, TypeVar, Unpack, final
@@ -22,6 +22,7 @@ from arvo.interpreters.delivery.codec import original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
@@ -54,6 +55,7 @@ from arvo.interpreters.postgres.session.batches import (
     token_of,
 )
 from arvo.interpreters.postgres.session.commits import CommitWriter
+from arvo.interpreters.postgres.session.limits import SlotAcquirer
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
@@ -117,6 +119,7 @@ class PostgresBackend:
     _batches: BatchWriter = field(init=False)
     _commits: CommitWriter = field(init=False)
     _returns: DeliveryReturns = field(init=False)
+    _slots: SlotAcquirer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.dsn = evolve(Dsn.parse(self.url), codec=self.codec)
@@ -137,6 +140,7 @@ class PostgresBackend:
         self._batches = BatchWriter(self._sessions, self._claims, self._backpressure)
         self._commits = CommitWriter(self._sessions, self._claims, self._batches, self.now)
         self._returns = DeliveryReturns(self._sessions, self._claims, self.now)
+        self._slots = SlotAcquirer(self._sessions, self._claims, self.now)
         self.services = PostgresServices(self._sessions)
         self.reports = EncodedReports(PostgresReports(self._sessions), self.codec)
 
@@ -207,6 +211,14 @@ class PostgresBackend:
     async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
         """Apply chains in as few transactions as their size allows, each of them all or nothing."""
         return await self._commits.commit_chains(chains)
+
+    def limit(self, queues: Collection[str]) -> None:
+        """Own no more messages of *queues* than this process has room for."""
+        self._claims.limited.update(queues)
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
+        """Let deliveries take their slots, or park them."""
+        return await self._slots.acquire(requests)
 
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Read the oldest cancellation that a delivery has to yield to."""
@@ -283,7 +295,8 @@ class PostgresBackend:
 
     async def ack(self, delivery: Delivery) -> None:
         """Remove a delivery that needs no commit."""
-        await self._batches.write(WriteBatch(delivery_ids=rows_of([delivery])), delivery)
+        batch = WriteBatch(delivery_ids=rows_of([delivery]), delivery=delivery)
+        await self._batches.write(batch, delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, before the others of its key."""
@@ -307,7 +320,7 @@ class PostgresBackend:
         """Store a dead letter, and remove its delivery if there is one."""
         delivery_ids = () if delivery is None else rows_of([delivery])
         rows = await encoding(self.codec, partial(dead_letter_rows, [dead_letter], self.dsn))
-        batch = WriteBatch(delivery_ids=delivery_ids, dead_letters=rows)
+        batch = WriteBatch(delivery_ids=delivery_ids, delivery=delivery, dead_letters=rows)
         result = await self._batches.write(batch, delivery)
         assert isinstance(result, Committed | Fenced)
         return result

@@ -1,7 +1,7 @@
 """Backend: the default one, which stores everything in one SQLite file."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final, Unpack, final
@@ -22,6 +22,7 @@ from arvo.interpreters.delivery.codec import original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
@@ -48,9 +49,10 @@ from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.reports.encoded import EncodedReports
 from arvo.interpreters.sqlite.reports.channel import SqliteReports
 from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
+from arvo.interpreters.sqlite.session.limits import acquire_slots
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
-from arvo.interpreters.sqlite.session.session import Session, to_deliveries
+from arvo.interpreters.sqlite.session.session import Session, held_ids, to_deliveries
 from arvo.interpreters.sqlite.statements import (
     dead_letters,
     deliveries,
@@ -175,6 +177,14 @@ class SqliteBackend:
         """Apply chains in one transaction, each of them all or nothing."""
         return await self._session.commit_chains(chains)
 
+    def limit(self, queues: Collection[str]) -> None:
+        """Own no more messages of *queues* than this process has room for."""
+        self._session.claims.limited.update(queues)
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
+        """Let deliveries take their slots, or park them."""
+        return await acquire_slots(self._session, requests)
+
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Read the oldest cancellation that a delivery has to yield to."""
         return await self._session.read(lambda c: pending_cancellation(c, delivery))
@@ -237,13 +247,14 @@ class SqliteBackend:
         writer = await self._session.open()
         replacement = Replacement(record, expected, timers, redeliver)
         to = ToHandler(record.handler, record.subject)
-        claim_own = self._session.claims.accepts([Message(event, to) for event in redeliver])
+        messages = [Message(event, to) for event in redeliver]
+        claim_own = self._session.claims.accepts(messages)
 
         def on_done(written: tuple[Committed | Conflict, list[Delivery]]) -> None:
             result, owned = written
-            self._session.deliver(
-                owned, added=len(redeliver) if isinstance(result, Committed) else 0
-            )
+            sent = messages if isinstance(result, Committed) else []
+            self._session.deliver(owned, added=len(sent))
+            self._session.claims.notify_of(sent)
 
         def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Delivery]]:
             maintenance = self._session.maintenance
@@ -299,16 +310,20 @@ class SqliteBackend:
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
         token, due = deliveries.token_of(delivery), self._now() + int(delay * 1000)
+        held = _give_up(delivery)
+
+        def work(connection: sqlite3.Connection) -> None:
+            if deliveries.release(connection, token.delivery_id, token.worker_id, due):
+                self._session.free(connection, held)
+
         try:
             writer = await self._session.open()
-            await writer.write(
-                lambda c: deliveries.release(c, token.delivery_id, token.worker_id, due)
-            )
+            await writer.write(work)
         except Unavailable:
             # This worker still owns it in the file.
             self._session.claims.postpone(delivery, delivery, delay)
             raise
-        self._session.claims.release(delivery)
+        self._session.claims.drop(delivery)
 
     async def dead_letter(
         self, delivery: Delivery | None, dead_letter: DeadLetter
@@ -351,6 +366,7 @@ class SqliteBackend:
         def on_done(owned: list[Delivery] | None) -> None:
             if owned is not None:
                 self._session.deliver(owned, added=len(messages))
+                self._session.claims.notify_of(messages)
 
         def work(connection: sqlite3.Connection) -> list[Delivery] | None:
             worker_id = self._session.maintenance.worker_id
@@ -410,9 +426,24 @@ class SqliteBackend:
         """Write the next attempt of a delivery; False if this worker no longer owns it."""
         writer, token = await self._session.open(), deliveries.token_of(delivery)
         attempt, due = delivery.retried.attempt, self._now() + int(delay * 1000)
-        return await writer.write(
-            lambda c: change(c, token.delivery_id, token.worker_id, attempt, due)
-        )
+        held = _give_up(delivery)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            is_owned = change(connection, token.delivery_id, token.worker_id, attempt, due)
+            if is_owned:
+                self._session.free(connection, held)
+            return is_owned
+
+        return await writer.write(work)
 
     def _now(self) -> int:
         return to_milliseconds(self.now())
+
+
+def _give_up(delivery: Delivery) -> list[int]:
+    """Return the row of a delivery that holds slots of limits: from now on it holds none.
+
+    Where the answer is lost, the next attempt acquires them anew.
+    """
+    held, delivery.progress.slots = held_ids([delivery]), None
+    return held

@@ -147,6 +147,9 @@ class ChainTaker:
 
     def _line_of(self, delivery: Delivery) -> list[Delivery]:
         """Return a delivery and those behind it that may be in its chain."""
+        if self.worker.limiter.has_limits(delivery):
+            # Each takes its own slots.
+            return [delivery]
         followers = islice(self.backend.followers(delivery), KEY_MAX - 1)
         return [delivery, *takewhile(lambda each: not _is_single(each), followers)]
 

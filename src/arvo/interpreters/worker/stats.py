@@ -34,8 +34,8 @@ class Stats:
     *dead_lettered*: stored as a dead letter with a reason. *sent_out*: processed by the listener of
     its domain. *answered*: taken by the pending request or the listener of its caller. *unclaimed*:
     an answer to a caller that has neither. *retried*: returned to the backend for another attempt.
-    *released*: returned without an attempt, or passed on to the workers that serve it. *fenced*:
-    reassigned to another worker, after the lease of this one expired.
+    *released*: returned without an attempt: it waits for a slot of its limits, or for the workers
+    that serve it. *fenced*: reassigned to another worker, after the lease of this one expired.
     """
 
     handled: int = 0

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.core.violations.violation import ExecutionViolation
 from arvo.engine.chain import Tick
 from arvo.engine.step.route import ToCaller, ToHandler
 from arvo.interpreters.delivery.clock import whole_millisecond
@@ -114,6 +115,8 @@ class TickLoop:
         if is_cancellation(message):
             # It interrupts the turn in progress, whose commit looks for it among the messages.
             return False
+        if queue_of(message.to) in self.worker.limiter.addresses:
+            return False
         if self._bounded is not None:
             await self._bounded.wait_for_room()
         check_sizes([message], self.worker.system.data_bytes_max)
@@ -152,7 +155,7 @@ class TickLoop:
                 return False
             answers = [each for each in deliveries if isinstance(each.message.to, ToCaller)]
             others = [each for each in deliveries if not isinstance(each.message.to, ToCaller)]
-            taken = self._take([*others, *sent], records)
+            taken = await self._acquire(self._take([*others, *sent], records))
             taken += await self._take_answers(answers)
             self.singles.grow({queue_of(each.message.to) for each in deliveries})
             await self._commit_all(taken)
@@ -196,6 +199,7 @@ class TickLoop:
             keys=frozenset(key for key in keys if key is not None),
             step=self.worker.step,
             listened=self.worker.listeners.addresses,
+            limited=self.worker.limiter.addresses,
         )
         taken: list[TakenChain] = []
 
@@ -215,6 +219,37 @@ class TickLoop:
                 taken.append(chain)
         self._portion = min(TICK_MAX, PORTION_FACTOR * portion)
         return taken
+
+    async def _acquire(self, taken: list[TakenChain]) -> list[TakenChain]:
+        """Leave out the chains that find a limit full: their messages are parked.
+
+        Not before the turns are taken, as they do nothing until they are committed: a delivery
+        that turns out to need a task of its own takes its slots when that task begins.
+        """
+        limiter = self.worker.limiter
+        if not limiter.addresses:
+            return taken
+        limited = {
+            id(each): each.arrival
+            for each in taken
+            if isinstance(each.arrival, Delivery) and limiter.has_limits(each.arrival)
+        }
+        try:
+            results = await limiter.acquire(list(limited.values()))
+        except Unavailable:
+            results = [ExecutionViolation("the slots are unknown")] * len(limited)
+        held = dict(zip(limited, results, strict=True))
+        ready: list[TakenChain] = []
+        for each in taken:
+            match held.get(id(each), True):
+                case True:
+                    ready.append(each)
+                case False:
+                    self.worker.stats.released += 1
+                    self._discard(each)
+                case ExecutionViolation():
+                    self._refuse(each)
+        return ready
 
     async def _take_answers(self, answers: Sequence[Delivery]) -> list[TakenChain]:
         """Take the answers whose end is known here, and start a task for each other one."""

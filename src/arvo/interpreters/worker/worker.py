@@ -27,6 +27,7 @@ from arvo.interpreters.calls.listeners import Listeners
 from arvo.interpreters.codecs.codec import Undecodable
 from arvo.interpreters.delivery.log import HANDLED, get_logger, loop_time
 from arvo.interpreters.delivery.record_cache import RecordCache
+from arvo.interpreters.limits.limiter import Limiter
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable, Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
@@ -93,6 +94,7 @@ class Worker:
     stopped: set[str] = field(factory=set, init=False)
     directory: ServiceDirectory = field(init=False)
     bulkheads: Bulkheads = field(init=False)
+    limiter: Limiter = field(init=False)
     _subscribers: Subscribers = field(init=False)
     _recorder: OutcomeRecorder = field(init=False)
     _dead_letters: DeadLetterWriter = field(init=False)
@@ -115,6 +117,7 @@ class Worker:
         )
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
+        self.limiter = Limiter(self.system, self.backend)
         self.directory = ServiceDirectory(self.system, self.backend, self.listeners)
         # Without a grace period all workers are in this process, and so would be the listener.
         absent_max = LISTENER_ABSENT_SECONDS_MAX if self.grace else 0.0
@@ -204,7 +207,7 @@ class Worker:
                 await self._listen(delivery, address)
             case ToHandler():
                 process = self._admit if delivery.message.outside else self._step
-                await self._process(delivery, process)
+                await self._process_within_limits(delivery, process)
             case ToDomain() as to:
                 await self._outbound.send_out(delivery, to)
             case ToCaller() as to:
@@ -227,6 +230,22 @@ class Worker:
             await self._refuse(delivery, ContractViolation(text, issue))
         else:
             await self._outbound.report(delivery, ToCaller(address))
+
+    async def _process_within_limits(self, delivery: Delivery, process: Process) -> None:
+        if not self.limiter.has_limits(delivery):
+            await self._process(delivery, process)
+            return
+        with doing(delivery, "acquire"):
+            [result] = await self.limiter.acquire([delivery])
+        match result:
+            case True:
+                await self._process(delivery, process)
+            case False:
+                # It is parked, and comes again when there is room.
+                self.stats.released += 1
+                settle(delivery, "released")
+            case violation:
+                await self._refuse(delivery, violation)
 
     async def _process_guarded(self, delivery: Delivery, process: Process) -> None:
         await self._guard(delivery, lambda each: self._process(each, process))

@@ -8,6 +8,7 @@ from arvo.testing.conformance.chains import Chains
 from arvo.testing.conformance.checkpoints import Checkpoints
 from arvo.testing.conformance.commits import Commits
 from arvo.testing.conformance.kit.reports import Reports
+from arvo.testing.conformance.limits.groups import LimitGroups
 from arvo.testing.conformance.operators import DeadLetters, Operators
 from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.queue import Queue
@@ -31,6 +32,7 @@ class BackendConformance(
     Services,
     Archives,
     Reports,
+    LimitGroups,
 ):
     """Tests that a `Backend` keeps its promises.
 

@@ -10,6 +10,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
+from arvo.engine.limits import limited_addresses
 from arvo.engine.step.doors import check_outside
 from arvo.engine.system.system import System
 from arvo.handlers.effect import EffectTable
@@ -58,7 +59,8 @@ def simulate(
 
     The workers run the same code as in a `Runtime`. After each change the simulation checks the
     delivery promises I1 to I9 and I12, that no turn is committed past a cancellation (`stop`), that
-    each run of a workflow id begins once, and only where its policy allows it (`begin`), and
+    each run of a workflow id begins once, and only where its policy allows it (`begin`), that no
+    limit of a handler is exceeded (`limit`), and
     *checks* (`always`, `eventually`, `sometimes`). It returns the last run. It raises
     `SimulationFailed` for the first run that breaks a promise, with the shortest such run, its
     diagram, and the line of Python that repeats it. It raises `NotChecked` if no run handles an
@@ -107,7 +109,7 @@ def simulate(
         require_events(events),
         None if faults is None else tuple(faults),
         tuple(kinds),
-        _choose_storages(storage, store),
+        _choose_storages(setup, storage, store),
     )
     number = (1 if faults is not None else RUNS) if runs is None else runs
     if number < 1:
@@ -218,13 +220,16 @@ class _Search:
 
 
 def _choose_storages(
-    storage: StorageKind | PairModel | None, store: type[Store] | None
+    setup: Setup, storage: StorageKind | PairModel | None, store: type[Store] | None
 ) -> tuple[StorageKind, ...]:
     """Return the kinds of storage that runs draw from."""
     if isinstance(storage, PairModel):
         return ("pair",)
     if storage is None:
-        return ("store", "pair") if store is None else ("store",)
+        # A pair holds no limits.
+        systems = [setup.system, *([] if setup.older is None else [setup.older])]
+        is_whole = store is not None or any(map(limited_addresses, systems))
+        return ("store",) if is_whole else ("store", "pair")
     return (storage,)
 
 

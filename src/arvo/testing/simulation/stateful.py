@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from arvo.core.events.event import Event
+from arvo.engine.limits import limited_addresses
 from arvo.engine.system.system import System
 from arvo.handlers.effect import EffectTable
 from arvo.testing.simulation.checks.invariant import Check
@@ -42,7 +43,9 @@ class SimulationMachine(RuleBasedStateMachine):
     def start(self, seed: int) -> None:
         """Start the workers, without any event."""
         start = min(datetime.fromisoformat(event.time) for event in self.events)
-        storage = self.storage or ("pair" if seed % 2 else "store")
+        # A pair holds no limits.
+        may_pair = seed % 2 and not limited_addresses(self.setup.system)
+        storage = self.storage or ("pair" if may_pair else "store")
         self.run = Run(evolve(self.setup, storage=storage), start, seed)
 
     @rule(number=_NUMBERS)

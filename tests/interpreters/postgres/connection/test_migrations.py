@@ -72,6 +72,7 @@ def test_the_tables_lie_in_a_schema_of_their_own(url: str) -> None:
         "dead_letter",
         "delivery",
         "history",
+        "hold",
         "inbox",
         "memory",
         "record_log",

@@ -32,13 +32,13 @@ def test_a_chain_of_which_another_worker_owns_a_delivery_is_refused(
     )
     give(connection, rows[lost], OTHER)
 
-    assert write_chains(connection, [chain], ME, 1, claim_own=True) == ([False], [])
+    assert write_chains(connection, [chain], ME, ME, 1) == ([False], [])
 
     assert sorted(map(str, owners(connection))) == [ME, OTHER]
     assert connection.execute("select count(*) from workflow").fetchone() == (0,)
     assert connection.execute("select count(*) from inbox").fetchone() == (0,)
     give(connection, rows[lost], ME)
-    assert write_chains(connection, [chain], ME, 1, claim_own=True) == ([True], [])
+    assert write_chains(connection, [chain], ME, ME, 1) == ([True], [])
     assert owners(connection) == []
     assert connection.execute("select revision from workflow").fetchone() == (2,)
 

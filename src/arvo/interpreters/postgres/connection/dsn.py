@@ -122,6 +122,11 @@ class Dsn:
         """The function that makes a statement for this schema: it replaces the prefix `arvo.`."""
         return _qualifier(self.schema)
 
+    @property
+    def channel(self) -> str:
+        """The name of the channel that workers listen to."""
+        return f"arvo_{self.schema}"
+
     def hash(self, text: str) -> int:
         """Return 64 bits for a text, other ones in another schema. Two texts may share them."""
         digest = blake2b(

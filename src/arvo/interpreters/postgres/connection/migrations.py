@@ -10,7 +10,7 @@ from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 15
+SCHEMA_VERSION: Final = 16
 # The first versions with workflow ids and with the groups of dead letters, and how many rows are
 # read at a time to fill them in.
 _WORKFLOW_IDS: Final = 10

@@ -96,6 +96,11 @@ class BatchWriter:
         if isinstance(result, Committed):
             self.backpressure.add(len(batch.deliveries))
         self.claims.deliver(to_deliveries(session.worker_id, written.rows))
+        if self.sessions.dsn.pooler:
+            # No notification comes, not even that of this process.
+            self.claims.notify_of(row.message for row in batch.deliveries)
+            if batch.slots:
+                self.claims.notify()
 
     async def mark_started(self, delivery: Delivery) -> bool:
         """Mark that this worker processes a delivery; forget it if it belongs to another one."""

@@ -52,6 +52,7 @@ class CommitWriter:
                 deliveries=rows,
                 dead_letters=dead_letter_rows(dead_letters, dsn),
                 claim_own=self.claims.accepts(messages),
+                unowned=frozenset(self.claims.limited),
             )
             return await self.batches.write(batch, delivery)
 
@@ -81,6 +82,7 @@ class CommitWriter:
             changes=commit_changes(chain.commits, rows, self.now(), dsn),
             deliveries=rows,
             claim_own=self.claims.accepts(chain.messages),
+            unowned=frozenset(self.claims.limited),
             is_chain=True,
             passing_keys=tuple(map(dsn.hash, chain.passing_keys)),
         )

@@ -12,6 +12,7 @@ from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
 from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.postgres.limits.release import repair
 from arvo.interpreters.postgres.session.session import Session
 from arvo.interpreters.postgres.statements import deliveries, timers, workers
 from arvo.interpreters.postgres.statements.purge import purge
@@ -117,10 +118,9 @@ class MaintenanceLoop:
 
     async def _purge(self, clock: float, now: datetime) -> None:
         if clock - self._purged_at >= PURGE_SECONDS:
-            self._purged_at = clock
-            deleted = await self.session.write(
-                lambda c: purge(c, self.session.dsn, self.retention, now)
-            )
+            self._purged_at, session = clock, self.session
+            deleted = await session.write(lambda c: purge(c, session.dsn, self.retention, now))
+            await session.write(lambda c: repair(c, session.dsn))
             if deleted >= PURGE_BATCH_ROWS:
                 # With a poll in between, or timers would wait until everything is purged.
                 self._purged_at = clock - PURGE_SECONDS

@@ -18,7 +18,6 @@ from arvo.interpreters.postgres.connection.errors import (
     translate_error,
 )
 from arvo.interpreters.postgres.connection.migrations import prepare
-from arvo.interpreters.postgres.statements.deliveries import channel
 from arvo.interpreters.postgres.statements.workers import deregister, register
 
 T = TypeVar("T")
@@ -116,7 +115,7 @@ async def open_session(
         await prepare(listener, dsn)
         pool = await open_pool(dsn, POOL_MAX, lease)
         if not dsn.pooler:
-            await listener.add_listener(channel(dsn), lambda *_: on_notify())
+            await listener.add_listener(dsn.channel, lambda *_: on_notify())
             listener.add_termination_listener(lambda *_: on_lost())
         if previous_worker_id is not None:
             await deregister(listener, dsn, previous_worker_id)

@@ -127,7 +127,7 @@ class Writer:
             pending = self._pending.popleft()
             size += pending.batch.size
             batch = pending.batch
-            locks += len(batch.passing_keys) + len(batch.changes.begun or ())
+            locks += len(batch.passing_keys) + len(batch.changes.begun or ()) + len(batch.slots)
             if group and (size > GROUP_BYTES_MAX or locks > KEYS_MAX):
                 self._pending.appendleft(pending)
                 break

@@ -40,12 +40,7 @@ order by place
 
 async def notify(connection: Connection, dsn: Dsn) -> None:
     """Wake the workers that listen, when the transaction is committed."""
-    await connection.execute("select pg_notify($1, '')", channel(dsn))
-
-
-def channel(dsn: Dsn) -> str:
-    """Return the name of the channel that workers listen to."""
-    return f"arvo_{dsn.schema}"
+    await connection.execute("select pg_notify($1, '')", dsn.channel)
 
 
 async def claim(
@@ -193,12 +188,20 @@ where id = $1 and owner = $2
 async def release(
     connection: Connection, dsn: Dsn, delivery_id: int, worker_id: int, due: datetime
 ) -> None:
-    """Make a delivery of *worker_id* available to all workers when it is *due*."""
+    """Make a delivery of *worker_id* available to all workers when it is *due*.
+
+    The others of its key that this worker owns as well: they wait behind it in every process.
+    """
     await connection.execute(dsn.sql(_RELEASE), delivery_id, worker_id, due)
 
 
 _RELEASE: Final = """
-update arvo.delivery set owner = null, due = $3, started = false where id = $1 and owner = $2
+with released as (
+    update arvo.delivery set owner = null, due = $3, started = false
+    where id = $1 and owner = $2 returning id, key
+)
+update arvo.delivery as this set owner = null from released
+where this.key = released.key and this.owner = $2 and this.id <> released.id
 """
 
 

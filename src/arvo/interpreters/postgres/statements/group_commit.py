@@ -12,10 +12,11 @@ from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.record_log import RecordEntry, next_entry
 from arvo.interpreters.ports.results import Committed
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.limits.release import release
 from arvo.interpreters.postgres.statements import records, timers
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter
-from arvo.interpreters.postgres.statements.deliveries import channel, delivery_columns
+from arvo.interpreters.postgres.statements.deliveries import delivery_columns
 from arvo.interpreters.postgres.statements.group_locks import (
     GroupLocks,
     lock_group,
@@ -25,6 +26,7 @@ from arvo.interpreters.postgres.statements.group_locks import (
 from arvo.interpreters.postgres.statements.refusals import Refusal, acknowledged, refusals
 from arvo.interpreters.postgres.statements.write_batch import (
     Changes,
+    DeliveryRow,
     HistoryRow,
     WorkflowRows,
     WriteBatch,
@@ -93,9 +95,7 @@ class _Group:
         new = [each for each in entries if each[0].record.subject not in known]
         existing = [each for each in entries if each[0].record.subject in known]
         deliveries = [
-            (row, batch.claim_own and (row.key is None or row.key in self.locks.keys))
-            for batch in accepted
-            for row in batch.deliveries
+            (row, self._may_own(batch, row)) for batch in accepted for row in batch.deliveries
         ]
         returned = await self.connection.fetch(
             self.dsn.sql(_WRITE),
@@ -106,12 +106,17 @@ class _Group:
             *delivery_columns(deliveries),
             self.now,
             self.worker_id,
-            channel(self.dsn),
+            self.dsn.channel,
         )
         if sum(row["kind"] == "inserted" for row in returned) != len(new):
             raise WriteConflict
+        await self._free_slots(batches, refused)
         sent = sorted((row["id"], row["mine"]) for row in returned if row["kind"] == "sent")
         return _owned_rows(batches, refused, sent)
+
+    def _may_own(self, batch: WriteBatch, row: DeliveryRow) -> bool:
+        is_wanted = batch.claim_own and row.queue not in batch.unowned
+        return is_wanted and (row.key is None or row.key in self.locks.keys)
 
     async def _write_optional(
         self,
@@ -137,6 +142,20 @@ class _Group:
         await dead_letter(
             connection, dsn, [entry for batch in batches for entry in batch.dead_letters]
         )
+
+    async def _free_slots(
+        self, batches: Sequence[WriteBatch], refused: Sequence[Refusal | None]
+    ) -> None:
+        """Free the slots of the deliveries that were removed."""
+        holding = [
+            batch
+            for batch, result in zip(batches, refused, strict=True)
+            if batch.slots and acknowledged([batch], [result])
+        ]
+        if holding:
+            ids = [id_ for batch in holding for id_ in batch.delivery_ids]
+            slots = [slot for batch in holding for slot in batch.slots]
+            await release(self.connection, self.dsn, ids, slots)
 
     def _next_entry(self, rows: WorkflowRows) -> RecordEntry:
         return next_entry(rows.record, rows.before, self._workflow(rows).room, self.dsn.codec)

@@ -5,6 +5,7 @@ from typing import Final
 
 from arvo.interpreters.ports.services import WorkerServices
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.limits.release import release_all
 from arvo.interpreters.services.registrations import decode_services
 
 NO_SERVICES: Final = "[]"
@@ -61,6 +62,7 @@ async def deregister(connection: Connection, dsn: Dsn, worker_id: int) -> None:
 
 
 async def _remove(connection: Connection, dsn: Dsn, worker_ids: list[int]) -> None:
+    await release_all(connection, dsn, worker_ids)
     await connection.execute(dsn.sql("delete from arvo.worker where id = any($1)"), worker_ids)
     await connection.execute(dsn.sql(_RELEASE), worker_ids)
 
@@ -88,6 +90,7 @@ async def release(connection: Connection, dsn: Dsn, worker_id: int, now: datetim
     async with connection.transaction():
         # Asked again in this transaction: it holds their locks, so that none can register now.
         if worker_ids := await expired(connection, dsn, worker_id):
+            await release_all(connection, dsn, worker_ids)
             await connection.execute(dsn.sql(_COUNT_DEATH), worker_ids, now)
             await _remove(connection, dsn, worker_ids)
 
@@ -109,7 +112,7 @@ select id from arvo.worker where id <> $1
     and (lease < clock_timestamp() or (session and pg_try_advisory_xact_lock($2 + id)))
 union
 select id from owners
-where id is not null and id <> $1
+where id > 0 and id <> $1
     and not exists (select from arvo.worker where worker.id = owners.id)
 """
 

@@ -1,6 +1,6 @@
 """Write batch: the changes of one commit or one chain, as rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, final
 
@@ -129,8 +129,9 @@ class WriteBatch:
     *delivery_ids*: the rows of *delivery* and its *followers*, empty where there is none; only a
     chain has followers (see `CommitChain`). *dead_letters*: see
     `DeadLetterRow`. *claim_own*: True if this worker shall own the new *deliveries* at once, as
-    far as their keys are free. *is_chain*: it is a `CommitChain`, and is applied or refused without
-    a reason. *passing_keys*: the hashes of those of the chain. *size*: a rough estimate in bytes.
+    far as their keys are free; those of the *unowned* queues it never does. *is_chain*: it is a
+    `CommitChain`, and is applied or refused without a reason. *passing_keys*: the hashes of those
+    of the chain. *slots*: those of *delivery*. *size*: a rough estimate in bytes.
     """
 
     delivery_ids: tuple[int, ...] = ()
@@ -140,9 +141,15 @@ class WriteBatch:
     deliveries: tuple[DeliveryRow, ...] = ()
     dead_letters: tuple[DeadLetterRow, ...] = ()
     claim_own: bool = False
+    unowned: Collection[str] = ()
     is_chain: bool = False
     passing_keys: tuple[int, ...] = ()
+    slots: tuple[str, ...] = field(init=False)
     size: int = field(init=False)
+
+    @slots.default
+    def _find_slots(self) -> tuple[str, ...]:
+        return () if self.delivery is None else self.delivery.progress.slots or ()
 
     @size.default
     def _estimate_size(self) -> int:

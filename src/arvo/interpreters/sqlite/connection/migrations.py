@@ -12,7 +12,7 @@ from arvo.interpreters.ports.errors import Corrupt
 # "ARVO" in the file's header, so that the file of another program is never taken for ours.
 APPLICATION_ID: Final = 0x4152564F
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 16
+SCHEMA_VERSION: Final = 17
 
 
 def scripts() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import SWEEP_SECONDS, Retention
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.sqlite.connection.liveness import process_namespace
-from arvo.interpreters.sqlite.statements import deliveries, timers, workers
+from arvo.interpreters.sqlite.statements import deliveries, limits, timers, workers
 from arvo.interpreters.sqlite.statements.purge import purge, sweep_dead_letters
 
 # How long a worker keeps its deliveries without renewing its lease. After that they are released.
@@ -33,6 +33,8 @@ RENEW_SECONDS: Final = 5.0
 FREE_BYTES_MIN: Final = 4 * EVENT_BYTES_MAX
 # A tick polls only if another process has written, a timer is due, or this time has passed.
 POLL_SECONDS: Final = 1.0
+# How often it looks for holds that count no more, and for deliveries that nothing else would wake.
+REPAIR_SECONDS: Final = 5.0
 NEVER: Final = 2**62
 
 
@@ -59,6 +61,7 @@ class Maintenance:
     services: Callable[[], str] = lambda: workers.NO_SERVICES
     clock: Callable[[], float] = time.monotonic
     _swept_at: float = field(default=-inf, init=False)
+    _repaired_at: float = field(default=-inf, init=False)
     _data_version: int = field(default=-1, init=False)
     _renewed_at: float = field(default=0.0, init=False)
     _polled_at: float = field(default=0.0, init=False)
@@ -83,6 +86,10 @@ class Maintenance:
         """Poll when the first of *timers*, which this process sets, is due."""
         for timer in timers:
             self._next_due = min(self._next_due, to_milliseconds(timer.due))
+
+    def expect(self, due: Iterable[int]) -> None:
+        """Poll when the first delivery is due that no process owns, in milliseconds since 1970."""
+        self._next_due = min(self._next_due, *due, NEVER)
 
     def seconds_to_timer(self) -> float:
         """Return the seconds until the first known timer is due; infinity if there is none."""
@@ -121,9 +128,11 @@ class Maintenance:
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)
-        if due is not None:
-            self._next_due = due
+        self.expect(each for each in (due, limits.next_due(connection, now)) if each is not None)
         purge(connection, self.retention, now)
+        if self.clock() - self._repaired_at >= REPAIR_SECONDS:
+            self._repaired_at = self.clock()
+            limits.repair(connection, now)
         if self.clock() - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = self.clock()
             if sweep_dead_letters(connection, self.retention, now):

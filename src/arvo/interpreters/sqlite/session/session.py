@@ -37,7 +37,7 @@ from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
-from arvo.interpreters.sqlite.statements import deliveries, workers
+from arvo.interpreters.sqlite.statements import deliveries, limits, workers
 from arvo.interpreters.sqlite.statements.chains import write_chains
 from arvo.interpreters.sqlite.statements.deliveries import Token, delivery_id, token_of
 from arvo.interpreters.sqlite.statements.write_batch import WriteBatch, Written, write
@@ -134,15 +134,19 @@ class Session:
         writer = await self.open()
         messages = [message for chain in chains for message in chain.messages]
         claim_own = self.claims.accepts(messages)
+        unowned = frozenset(self.claims.limited)
 
         def work(connection: sqlite3.Connection) -> tuple[list[bool], list[Delivery]]:
             for chain in chains:
                 for commit in chain.commits:
                     self.maintenance.expect_timers(commit.timers)
             worker_id = self.maintenance.worker_id
+            owner = worker_id if claim_own else None
             is_written, rows = write_chains(
-                connection, chains, worker_id, self.now(), claim_own=claim_own
+                connection, chains, worker_id, owner, self.now(), unowned
             )
+            written = compress(chains, is_written)
+            self.free(connection, held_ids(each for chain in written for each in chain.deliveries))
             return is_written, to_deliveries(rows, worker_id)
 
         def on_done(done: tuple[list[bool], list[Delivery]]) -> None:
@@ -153,6 +157,8 @@ class Session:
                 if chain.deliveries:
                     self.claims.release(chain.deliveries[0], chain.deliveries[1:])
             self.deliver(rows, added=added)
+            written = compress(chains, is_written)
+            self.claims.notify_of(message for chain in written for message in chain.messages)
 
         is_written, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return is_written
@@ -173,6 +179,7 @@ class Session:
             messages=tuple(messages),
             dead_letters=tuple(dead_letters),
             claim_own=self.claims.accepts(messages),
+            unowned=frozenset(self.claims.limited),
         )
 
     async def _write(
@@ -185,14 +192,17 @@ class Session:
                 asyncio.get_running_loop().call_soon(self.claims.release, delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)
-            added = len(batch.messages) if isinstance(written.result, Committed) else 0
-            self.deliver(owned, added=added)
+            messages = batch.messages if isinstance(written.result, Committed) else ()
+            self.deliver(owned, added=len(messages))
+            self.claims.notify_of(messages)
 
         def work(connection: sqlite3.Connection) -> tuple[Written, list[Delivery]]:
             self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)
             # Not that of the caller: it may have been replaced since.
             worker_id = self.maintenance.worker_id
             written = write(connection, batch, worker_id, self.now())
+            if delivery is not None and isinstance(written.result, Committed | Duplicate):
+                self.free(connection, held_ids([delivery]))
             return written, to_deliveries(written.rows, worker_id)
 
         written, _ = await writing(self.codec, lambda: writer.write(work, on_done))
@@ -202,6 +212,11 @@ class Session:
         """Count the messages that a write has added, and deliver those that this worker owns."""
         self.backpressure.add(added)
         self.claims.deliver(deliveries)
+
+    def free(self, connection: sqlite3.Connection, held: Sequence[int]) -> None:
+        """Free the slots of deliveries, and claim those that this wakes; in the writer's thread."""
+        if held and limits.release(connection, held):
+            self.on_claimable()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call *work* with a connection that only reads, concurrently with the writer."""
@@ -312,6 +327,11 @@ class Session:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(function)
+
+
+def held_ids(settled: Iterable[Delivery]) -> list[int]:
+    """Return the rows of those of the deliveries that hold slots of limits."""
+    return [delivery_id(delivery) for delivery in settled if delivery.progress.slots]
 
 
 def to_deliveries(rows: Iterable[StoredMessage], worker_id: str) -> list[Delivery]:

@@ -1,7 +1,7 @@
 """Chains: the turns of many messages, each chain written whole or not at all."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain as concatenate
 from itertools import compress
 from typing import Final, TypeVar, final
@@ -34,15 +34,16 @@ def write_chains(
     connection: sqlite3.Connection,
     chains: Sequence[CommitChain],
     worker_id: str,
+    owner: str | None,
     now: int,
-    *,
-    claim_own: bool,
+    unowned: Collection[str] = (),
 ) -> tuple[list[bool], list[StoredMessage]]:
     """Write those chains that are not refused, in the transaction of the caller.
 
-    Returns for each chain whether it was written, and the new deliveries that *worker_id* owns,
-    none unless *claim_own*. All chains are checked, and then written together: each statement costs
-    the thread a hand-over of the interpreter. *worker_id* has to own the deliveries of a chain.
+    Returns for each chain whether it was written, and the new deliveries that *owner* owns. All
+    chains are checked, and then written together: each statement costs the thread a hand-over of
+    the interpreter. *worker_id* has to own the deliveries of a chain. *unowned*: see
+    `deliveries.send`.
     """
     marks = [[inbox_row(commit, now) for commit in chain.commits] for chain in chains]
     digests = [[digest for digest, *_ in rows] for rows in marks]
@@ -63,8 +64,7 @@ def write_chains(
     records.write_workflows(connection, changes, now)
     write_timers(connection, [commit for chain in written for commit in chain.commits])
     messages = [message for chain in written for message in chain.messages]
-    owner = worker_id if claim_own else None
-    return is_written, deliveries.send(connection, messages, now, owner)
+    return is_written, deliveries.send(connection, messages, now, owner, unowned)
 
 
 def _all(parts: Iterable[Sequence[T]]) -> list[T]:

@@ -1,7 +1,7 @@
 """Deliveries: the messages under way in a SQLite file, and the workers that own them."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, final
 
 from attrs import frozen
@@ -48,12 +48,17 @@ def delivery_id(delivery: Delivery) -> int:
 
 
 def send(
-    connection: sqlite3.Connection, messages: Iterable[Message], now: int, owner: str | None
+    connection: sqlite3.Connection,
+    messages: Iterable[Message],
+    now: int,
+    owner: str | None,
+    unowned: Collection[str] = (),
 ) -> list[StoredMessage]:
     """Add deliveries, and return those that *owner* owns at once.
 
     *owner* gets a delivery unless another worker owns one of the same key, or an unclaimed one
-    holds it back. With *owner* None all of them stay unclaimed.
+    holds it back. With *owner* None all of them stay unclaimed, and those of the *unowned* queues
+    in any case.
     """
     addressed = [(key_of(message.to), message) for message in messages]
     if not addressed:
@@ -69,10 +74,11 @@ def send(
     owned: list[StoredMessage] = []
     codec = codec_of(connection)
     for id_, (key, message) in enumerate(addressed, last_id + 1):
-        new_owner = None if key in blocked else owner
+        queue = queue_of(message.to)
+        new_owner = None if key in blocked or queue in unowned else owner
         event, destination = encode_event(message.event, codec), encode_destination(message.to)
         cancels = is_cancellation(message)
-        rows.append((id_, queue_of(message.to), key, destination, event, now, new_owner, cancels))
+        rows.append((id_, queue, key, destination, event, now, new_owner, cancels))
         if new_owner is not None:
             owned.append(StoredMessage(id_, message, 1))
     connection.executemany(_INSERT, rows)
@@ -210,11 +216,27 @@ def mark_started(connection: sqlite3.Connection, delivery_id: int, worker_id: st
     return bool(done.rowcount)
 
 
-def release(connection: sqlite3.Connection, delivery_id: int, worker_id: str, due: int) -> None:
-    """Make a delivery of *worker_id* available to all workers when it is *due*."""
-    connection.execute(
+def release(connection: sqlite3.Connection, delivery_id: int, worker_id: str, due: int) -> bool:
+    """Make a delivery of *worker_id* available to all workers when it is *due*; False if it no
+    longer owns it.
+
+    The others of its key that this worker owns as well: they wait behind it in every process.
+    """
+    released = connection.execute(
         "update delivery set owner = null, due = ?, started = 0 where id = ? and owner = ?",
         (due, delivery_id, worker_id),
+    )
+    if released.rowcount:
+        give_back_followers(connection, delivery_id, worker_id)
+    return bool(released.rowcount)
+
+
+def give_back_followers(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> None:
+    """Make those that *worker_id* owns behind a delivery of their key available to all workers."""
+    connection.execute(
+        "update delivery set owner = null"
+        " where key = (select key from delivery where id = ?) and owner = ? and id > ?",
+        (delivery_id, worker_id, delivery_id),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from arvo.interpreters.ports.services import WorkerServices
 from arvo.interpreters.services.registrations import decode_services
 from arvo.interpreters.sqlite.connection.liveness import is_process_dead
+from arvo.interpreters.sqlite.statements import limits
 
 NO_SERVICES: Final = "[]"
 
@@ -59,6 +60,7 @@ def is_registered(connection: sqlite3.Connection, worker_id: str) -> bool:
 
 def deregister(connection: sqlite3.Connection, worker_id: str) -> None:
     """Remove a worker, and make its deliveries available to others."""
+    limits.release_all(connection, worker_id)
     connection.execute(
         "update delivery set owner = null, started = 0 where owner = ?", (worker_id,)
     )

@@ -1,7 +1,7 @@
 """Write batch: the changes of one call of the backend to a SQLite file, all or nothing."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, final
 
 from attrs import frozen
@@ -46,7 +46,7 @@ class WriteBatch:
 
     *delivery_id*: the row of *delivery*, and *worker_id* the worker that has to own it; all three
     are None where there is no delivery. *claim_own*: whether the worker that writes shall own the
-    new deliveries of *messages*.
+    new deliveries of *messages*; *unowned*: the queues of which it owns none.
     """
 
     worker_id: str | None = None
@@ -56,6 +56,7 @@ class WriteBatch:
     messages: tuple[Message, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     claim_own: bool = False
+    unowned: Collection[str] = ()
 
 
 @final
@@ -101,7 +102,7 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, worker_id: str, now
     for entry in batch.dead_letters:
         dead_letter(connection, entry)
     owner = worker_id if batch.claim_own else None
-    rows = deliveries.send(connection, batch.messages, now, owner)
+    rows = deliveries.send(connection, batch.messages, now, owner, batch.unowned)
     return Written(Committed(), tuple(rows))
 
 

@@ -11,6 +11,7 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.engine.system.system import System
+from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import (
     DeadLetter,
@@ -31,6 +32,7 @@ from arvo.testing.simulation.checks.trace import Decision, Step
 from arvo.testing.simulation.checks.turns import Turns, describe
 from arvo.testing.simulation.checks.watch import Watch
 from arvo.testing.simulation.checks.world import World
+from arvo.testing.simulation.limits.check import LimitCheck
 
 
 @final
@@ -50,6 +52,7 @@ class Checker:
     checkpoints: Checkpoints = field(init=False)
     losses: Losses = field(init=False)
     forgeries: Forgeries = field(init=False)
+    limits: LimitCheck = field(init=False)
     watch: Watch = field(init=False)
     _turns: Turns = field(init=False)
     _order: DeliveryOrder = field(init=False)
@@ -67,6 +70,7 @@ class Checker:
         self.watch = Watch(self.report, self.world, self.checks, self.clock)
         self.losses = Losses(self.report)
         self.forgeries = Forgeries(self.report)
+        self.limits = LimitCheck()
         # A store keeps the results with the message, a pair by the event.
         self.checkpoints = Checkpoints(
             (lambda delivery: delivery_key(delivery.message))
@@ -158,6 +162,12 @@ class Checker:
             problem = f"a load returned {describe(record)} instead of {describe(current)}"
             self._report("I4", problem, None)
 
+    def on_acquire(
+        self, worker: str, requests: Sequence[SlotRequest], results: Sequence[bool]
+    ) -> None:
+        """Record which deliveries hold their slots, and check that no limit is exceeded."""
+        self._report_unlimited(self.limits.acquire(worker, requests, results, self.clock()), None)
+
     def on_commit(
         self,
         delivery: Delivery,
@@ -176,9 +186,12 @@ class Checker:
                 problem = "reported as a duplicate, but it was not consumed before"
                 self._report("I1", problem, delivery)
             self._settled.add(key)
+            self.limits.end(delivery)
         elif isinstance(result, Fenced):
             self.add_note(delivery, "the commit of a stale worker is refused")
         if isinstance(result, Committed):
+            self._check_slots(delivery, delivery.token, decision)
+            self.limits.end(delivery)
             self._chained.add_messages(messages)
             self._apply(delivery, commit, messages, dead_letters, decision)
 
@@ -221,7 +234,10 @@ class Checker:
                 self._report_overtaken(delivery, overtaken)
             elif place:
                 self._check_order(delivery)
+            token = delivery.token if place <= len(followers) else None
+            self._check_slots(delivery, token, decision)
             self._apply(delivery, commit, messages, (), decision)
+        self.limits.end(chain.deliveries[0])
 
     def on_ack(self, delivery: Delivery) -> None:
         """Record an event that left the system and was acknowledged."""
@@ -232,6 +248,7 @@ class Checker:
         elif isinstance(to, ToHandler) and key not in self._turns.consumed:
             self._report("I1", "acknowledged without a commit", delivery)
         self._settled.add(key)
+        self.limits.end(delivery)
         self.watch.evaluate()
 
     def on_dead_letter(
@@ -241,6 +258,7 @@ class Checker:
         version that its worker lacks (*is_served*) (I8).
         """
         self._settled.add(delivery_key(delivery.message))
+        self.limits.end(delivery)
         self.add_note(delivery, f"dead letter: {dead_letter.reason}")
         if is_served:
             problem = "a dead letter, although a live worker serves its version"
@@ -311,6 +329,14 @@ class Checker:
             old = self.world.dead_letters
             old[:] = [each for each in old if event_key(each.event) not in new]
         self.world.dead_letters += dead_letters
+
+    def _check_slots(self, delivery: Delivery, token: object, decision: Decision) -> None:
+        problem = self.limits.find_unlimited(decision.system, delivery.message, token)
+        self._report_unlimited(problem, delivery)
+
+    def _report_unlimited(self, problem: str | None, delivery: Delivery | None) -> None:
+        if problem is not None:
+            self._report("limit", problem, delivery)
 
     def _report(self, law: str, problem: str, delivery: Delivery | None) -> None:
         self.report.add_violation(law, problem, delivery)

@@ -1,7 +1,7 @@
 """Backend: the operations of a process on a transactional store, for its worker."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, final
 
 from attrs import define
@@ -9,6 +9,7 @@ from attrs import define
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
@@ -88,6 +89,17 @@ class StoreBackend:
             return True
         behind = self.store.followers(self.process.name, deliveries[0]) if deliveries else []
         return any(key_of(each.message.to) == key and each.token not in own for each in behind)
+
+    def limit(self, queues: Collection[str]) -> None:
+        """Do nothing: a process owns the deliveries that its tasks take."""
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
+        """Let deliveries take their slots, or park them."""
+        await self.process.send_request()
+        results = self.store.acquire(self.process.name, requests)
+        self.process.network.checker.on_acquire(self.process.name, requests, results)
+        await self.process.receive_response()
+        return results
 
     async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
         """Return the records of workflows."""
@@ -244,13 +256,18 @@ class StoreBackend:
     ) -> None:
         """Return a delivery; if the store is unreachable, once the process is connected again."""
         process = self.process
+
+        def take_back(after: float) -> None:
+            process.network.checker.limits.end(delivery)
+            work(process.name, delivery, after)
+
         try:
             await process.send_request()
         except Unavailable:
             after = max(delay, process.reconnects_at - loop_time())
-            asyncio.get_running_loop().call_later(after, work, process.name, delivery, 0.0)
+            asyncio.get_running_loop().call_later(after, take_back, 0.0)
             raise
-        work(process.name, delivery, delay)
+        take_back(delay)
         process.network.checker.add_note(delivery, "will be redelivered")
         await process.receive_response()
 

@@ -157,4 +157,5 @@ class Process:
     def lose_lease(self) -> None:
         """Make the deliveries of this process available to others."""
         for holder in self.holders:
+            self.network.checker.limits.end_all(holder)
             self.network.queue.release(holder)

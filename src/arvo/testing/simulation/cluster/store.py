@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import inf
 from typing import Any, TypeAlias
 
 from attrs import define, field
@@ -12,6 +13,8 @@ from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
+from arvo.interpreters.limits.port import SlotRequest
+from arvo.interpreters.limits.table import SlotTable, Wakes
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import (
     DeadLetter,
@@ -53,6 +56,7 @@ class Store(MessageQueue[Message, Delivery]):
     dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     timers: dict[str, Message] = field(factory=dict, init=False)
     consumed: dict[Consumption, str] = field(factory=dict, init=False)
+    slots: SlotTable = field(factory=SlotTable, init=False)
 
     def enqueue(self, message: Message) -> None:
         """Add a message at the end of the queue."""
@@ -72,6 +76,59 @@ class Store(MessageQueue[Message, Delivery]):
                     break
                 deliveries.append(delivery)
         return deliveries
+
+    def acquire(self, worker: str, requests: Sequence[SlotRequest]) -> list[bool]:
+        """Let the deliveries that a worker holds take their slots, or park them."""
+        numbered = {
+            position: (self.entry(each.delivery).number, each.slots)
+            for position, each in enumerate(requests)
+            if self.holds(worker, each.delivery)
+        }
+        for number, _ in numbered.values():
+            self.return_followers(number)
+        held, wakes = self.slots.acquire([*numbered.values()], self.time())
+        results = dict(zip(numbered, held, strict=True))
+        for position, (number, _) in numbered.items():
+            if not results[position]:
+                entry = self.queue[number]
+                entry.holder, entry.available_at = None, inf
+        self.wake(wakes)
+        return [results.get(position, False) for position in range(len(requests))]
+
+    def return_followers(self, number: int) -> None:
+        """Let those wait behind an entry that were parked while it was deferred: of its key."""
+        key = self.queue[number].key
+        behind = [it for it in self.queue.values() if key and it.key == key and it.number > number]
+        for entry in behind:
+            if entry.holder is None and self.slots.has(entry.number):
+                entry.available_at = self.time()
+                self.free(entry.number)
+
+    def free(self, number: int) -> None:
+        """Free the slots of an entry that is settled or returned."""
+        self.wake(self.slots.release(number, self.time()))
+
+    def wake(self, wakes: Wakes) -> None:
+        """Make parked entries available."""
+        for number in wakes.numbers:
+            self.queue[number].available_at = self.time()
+        for number, due in wakes.due.items():
+            self.queue[number].available_at = due
+            self.call_later(max(0.0, due - self.time()), self.notify_all)
+        if wakes.numbers:
+            self.notify_all()
+
+    def remove(self, worker: str, delivery: Delivery) -> None:
+        """Remove a delivery, and free its slots."""
+        if self.holds(worker, delivery):
+            number = self.entry(delivery).number
+            super().remove(worker, delivery)
+            self.free(number)
+
+    def put_off(self, entry: Entry, delay: float) -> None:
+        """Make an entry available again after some seconds, and free its slots."""
+        super().put_off(entry, delay)
+        self.free(entry.number)
 
     def followers(self, worker: str, delivery: Delivery) -> list[Delivery]:
         """Return the deliveries that wait behind one of their key, which the worker holds."""
@@ -104,6 +161,7 @@ class Store(MessageQueue[Message, Delivery]):
             entry.deaths += 1
             entry.attempt += 1
         entry.started = False
+        self.free(entry.number)
 
     def load(self, subject: str) -> Record | None:
         """Return the record of a workflow."""

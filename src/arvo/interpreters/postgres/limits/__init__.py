@@ -1,0 +1,1 @@
+"""Limits: which deliveries of a Postgres schema hold the slots of limits, and which are parked."""

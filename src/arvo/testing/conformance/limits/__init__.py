@@ -1,0 +1,1 @@
+"""Limits: the conformance tests of backends that hold the limits of handlers."""

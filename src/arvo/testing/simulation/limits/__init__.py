@@ -1,0 +1,1 @@
+"""Limits: whether the limits of handlers hold in a simulated run."""
