@@ -130,7 +130,7 @@ def test_a_record_is_decoded_with_the_changes_since() -> None:
             "holds a record that cannot be read (ExecutionViolation: unreadable record: record: ",
         ),
         (lambda: decode_destination(b'{"up": 1}'), "a destination that cannot be read ({'up': 1})"),
-        (lambda: decode_dead_letter(b"{}"), "holds a dead letter that cannot be read ('to')"),
+        (lambda: decode_dead_letter(b"{}"), "holds a dead letter that cannot be read ('data')"),
         (
             lambda: decode_dead_letter(b"["),
             "holds a dead letter that cannot be read (unexpected end",

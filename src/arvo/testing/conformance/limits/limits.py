@@ -201,6 +201,7 @@ class Limits(BackendKit):
         async def begin() -> None:
             while True:
                 delivery = await backend.receive(SERVICE)
+                await delivery.message.load_data()
                 assert delivery.message == message
                 if await self._take_slots(backend, [delivery], slot) == [True]:
                     await backend.ack(delivery)
