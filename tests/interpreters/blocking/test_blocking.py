@@ -33,7 +33,7 @@ from arvo import (
 )
 from tests.shop import OrderFulfilled, order_request, shop
 
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 180.0
 # What leaving the block does, and what a program uses in place of the block.
 LEFT_OUT = {"stop", "serve"}
 

@@ -103,8 +103,12 @@ def emits_a_list(event: Event[Average]) -> Emit:
     return Emit(Averaged(0.0, list(event.data.values)))  # type: ignore[arg-type]
 
 
-async def is_async(event: Event[Average]) -> Emit:
+async def _late() -> Emit:
     return Emit(Averaged(0.0))
+
+
+def returns_a_coroutine(_: Event[Average]) -> Any:
+    return _late()
 
 
 WRONG: dict[str, tuple[Callable[[Any], Any], str, str]] = {
@@ -118,7 +122,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "persists without a workflow": (persists, "emits only", "Persist"),
     "violates on an event that the contract accepts": (violates, "total", "data.parts"),
     "returns no command": (returns_a_string, "total", "returns no command"),
-    "is an async function": (is_async, "total", "async"),
+    "returns a coroutine": (returns_a_coroutine, "total", "coroutine"),
     "emits a list for a tuple": (emits_a_list, "JSON", "a receiver reads"),
 }
 
