@@ -162,10 +162,12 @@ def test_listeners_are_plain_functions_that_may_use_the_runtime() -> None:
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from contextlib import ExitStack
 from arvo import Contract, Effects, Event, EventHandler, Runtime, System, Version, blocking, call
 
+# As in a terminal: a shell starts its background jobs without.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 contract = Contract(
     uri="#/contracts/slow", type="com.slow", versions={"1.0.0": Version(accepts={}, emits={})}
 )
