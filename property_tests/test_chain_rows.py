@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from arvo import Commit, Event, Record
 from arvo.core.events.protocol import cancel_type
 from arvo.engine.step.route import ToHandler, Unroutable, route
+from arvo.interpreters.delivery.claims import Token
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.sqlite.connection.migrations import upgrade
@@ -71,7 +72,7 @@ class OfWorkflow:
         if self.delivered:
             owner = OTHER if self.lost else ME
             [row] = send(connection, [Message(turns[0].event, own)], owner)
-            waiting = [Delivery(row.message, 1, deliveries.Token(ME, row.id))]
+            waiting = [Delivery(row.message, 1, Token(ME, row.id))]
         if self.stored != "nothing":
             send(connection, [Message(of_key(number, self.stored), own)], None)
         if self.stored == "deferred":

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.delivery.record_log import RECORD_BYTES_MAX
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.chains import CommitChain
@@ -19,7 +20,6 @@ from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.ports.results import Committed, Fenced
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.connection.dsn import Connection
-from arvo.interpreters.postgres.session.batches import token_of
 from arvo.interpreters.postgres.statements import deliveries
 from arvo.interpreters.postgres.statements.write_batch import delivery_row
 from arvo.testing.conformance.kit.samples import (

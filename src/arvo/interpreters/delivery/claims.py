@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias, final
+from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import end_task, supervise
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import Delivery, Message, key_of, queue_of
+from arvo.interpreters.ports.messages import Delivery, Message, Progress, key_of, queue_of
 from arvo.interpreters.ports.results import Depth
+
+W = TypeVar("W")
 
 # Rows of one queue, and of all, that are claimed at once.
 CLAIM_MAX: Final = 256
@@ -25,6 +28,39 @@ CLOCK_SECONDS: Final = 0.002
 Claim: TypeAlias = Callable[
     [Mapping[str, int], Sequence[str]], Awaitable[tuple[Sequence[Delivery], bool]]
 ]
+
+
+@final
+@frozen
+class Token(Generic[W]):
+    """The worker that owned a delivery when it was received, and the id of its row.
+
+    A worker that was taken for dead goes on under another id: a delivery that it received before is
+    not its own any more, also where it has claimed the same row again.
+    """
+
+    worker_id: W
+    delivery_id: int
+
+
+def token_of(delivery: Delivery) -> Token[Any]:
+    """Return the token of a delivery."""
+    assert isinstance(delivery.token, Token)
+    return delivery.token
+
+
+def to_deliveries(worker_id: object, rows: Iterable[StoredMessage]) -> list[Delivery]:
+    """Make deliveries of rows that a worker owns."""
+    return [
+        Delivery(
+            row.message,
+            row.attempt,
+            Token(worker_id, row.id),
+            row.deaths,
+            Progress(row.progress),
+        )
+        for row in rows
+    ]
 
 
 @final

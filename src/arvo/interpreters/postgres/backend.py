@@ -16,7 +16,7 @@ from arvo.interpreters.codecs.offloaded import data_bytes_max
 from arvo.interpreters.codecs.waiting import decoding, encoding, writing
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.backpressure import Backpressure
-from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.delivery.claims import ClaimLoop, to_deliveries, token_of
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
@@ -48,12 +48,7 @@ from arvo.interpreters.ports.results import (
 from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.reports.channel import PostgresReports
-from arvo.interpreters.postgres.session.batches import (
-    BatchWriter,
-    rows_of,
-    to_deliveries,
-    token_of,
-)
+from arvo.interpreters.postgres.session.batches import BatchWriter, rows_of
 from arvo.interpreters.postgres.session.commits import CommitWriter
 from arvo.interpreters.postgres.session.limits import SlotAcquirer
 from arvo.interpreters.postgres.session.reconnect import SessionManager

@@ -17,6 +17,7 @@ from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.codecs.offloaded import data_bytes_max
 from arvo.interpreters.codecs.waiting import decoding, writing
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
+from arvo.interpreters.delivery.claims import to_deliveries, token_of
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
@@ -52,7 +53,7 @@ from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusa
 from arvo.interpreters.sqlite.session.limits import acquire_slots
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
-from arvo.interpreters.sqlite.session.session import Session, held_ids, to_deliveries
+from arvo.interpreters.sqlite.session.session import Session, held_ids
 from arvo.interpreters.sqlite.statements import (
     dead_letters,
     deliveries,
@@ -115,10 +116,10 @@ class SqliteBackend:
 
     @property
     def worker_id(self) -> str:
-        """The id under which this process owns deliveries; another one after `close`, and after it
-        was taken for dead.
+        """The id under which this process owns deliveries, once the file is open; another one when
+        it is opened again, and after it was taken for dead.
         """
-        return self._session.worker_id
+        return self._session.maintenance.worker_id
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
@@ -261,7 +262,7 @@ class SqliteBackend:
             maintenance.expect_timers(timers)
             owner = maintenance.worker_id if claim_own else None
             result, rows = operations.replace_record(connection, replacement, owner, self._now())
-            return result, to_deliveries(rows, maintenance.worker_id)
+            return result, to_deliveries(maintenance.worker_id, rows)
 
         result, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return result
@@ -299,7 +300,7 @@ class SqliteBackend:
 
     async def mark_started(self, delivery: Delivery) -> bool:
         """Record that this worker processes a delivery that had a death before."""
-        writer, token = await self._session.open(), deliveries.token_of(delivery)
+        writer, token = await self._session.open(), token_of(delivery)
         is_owned = await writer.write(
             lambda c: deliveries.mark_started(c, token.delivery_id, token.worker_id)
         )
@@ -309,7 +310,7 @@ class SqliteBackend:
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
-        token, due = deliveries.token_of(delivery), self._now() + int(delay * 1000)
+        token, due = token_of(delivery), self._now() + int(delay * 1000)
         held = _give_up(delivery)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -372,7 +373,7 @@ class SqliteBackend:
             worker_id = self._session.maintenance.worker_id
             owner = worker_id if claim_own else None
             rows = operations.redrive(connection, id, messages, owner, self._now())
-            return None if rows is None else to_deliveries(rows, worker_id)
+            return None if rows is None else to_deliveries(worker_id, rows)
 
         rows = await writing(self.codec, lambda: writer.write(work, on_done))
         return rows is not None
@@ -424,7 +425,7 @@ class SqliteBackend:
         change: Callable[[sqlite3.Connection, int, str, int, int], bool],
     ) -> bool:
         """Write the next attempt of a delivery; False if this worker no longer owns it."""
-        writer, token = await self._session.open(), deliveries.token_of(delivery)
+        writer, token = await self._session.open(), token_of(delivery)
         attempt, due = delivery.retried.attempt, self._now() + int(delay * 1000)
         held = _give_up(delivery)
 

@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.claims import Token
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import Delivery, Message
@@ -27,7 +28,7 @@ def test_a_chain_of_which_another_worker_owns_a_delivery_is_refused(
     rows = deliveries.send(connection, messages, 0, ME)
     chain = CommitChain(
         message=messages[0],
-        deliveries=tuple(Delivery(row.message, 1, deliveries.Token(ME, row.id)) for row in rows),
+        deliveries=tuple(Delivery(row.message, 1, Token(ME, row.id)) for row in rows),
         commits=(first, second),
     )
     give(connection, rows[lost], OTHER)

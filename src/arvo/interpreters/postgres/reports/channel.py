@@ -7,9 +7,9 @@ from typing import final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.postgres.reports import statements
-from arvo.interpreters.postgres.session.batches import token_of
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.statements.dead_letters import subject_digest
 from arvo.interpreters.reports.polled import RENEW_SECONDS

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import final
 
-from attrs import define, frozen
+from attrs import define
 
 from arvo.interpreters.codecs.offloaded import NotUploaded
 from arvo.interpreters.delivery.backpressure import Backpressure
-from arvo.interpreters.delivery.claims import ClaimLoop
-from arvo.interpreters.delivery.codec import StoredMessage, encode_progress
+from arvo.interpreters.delivery.claims import ClaimLoop, Token, to_deliveries, token_of
+from arvo.interpreters.delivery.codec import encode_progress
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import Delivery, Message, Progress
+from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.ports.results import (
     CheckpointResult,
     CommitResult,
@@ -26,15 +26,6 @@ from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.session import Session
 from arvo.interpreters.postgres.statements import deliveries, refusals
 from arvo.interpreters.postgres.statements.write_batch import ChainRefused, WriteBatch, Written
-
-
-@final
-@frozen
-class Token:
-    """The worker that owned a delivery when it was received, and the id of its row."""
-
-    worker_id: int
-    delivery_id: int
 
 
 @final
@@ -104,7 +95,8 @@ class BatchWriter:
 
     async def mark_started(self, delivery: Delivery) -> bool:
         """Mark that this worker processes a delivery; forget it if it belongs to another one."""
-        session, token = await self.sessions.session(), token_of(delivery)
+        session = await self.sessions.session()
+        token: Token[int] = token_of(delivery)
         is_owned = session.worker_id == token.worker_id and await session.write(
             lambda c: deliveries.mark_started(c, session.dsn, token.delivery_id, token.worker_id)
         )
@@ -145,29 +137,9 @@ class BatchWriter:
         return Fenced()
 
 
-def to_deliveries(worker_id: int, rows: Sequence[StoredMessage]) -> list[Delivery]:
-    """Make deliveries of rows that a worker owns."""
-    return [
-        Delivery(
-            row.message,
-            row.attempt,
-            Token(worker_id, row.id),
-            row.deaths,
-            Progress(row.progress),
-        )
-        for row in rows
-    ]
-
-
 def rows_of(deliveries: Sequence[Delivery]) -> tuple[int, ...]:
     """Return the ids of the rows of deliveries."""
     return tuple(token_of(delivery).delivery_id for delivery in deliveries)
-
-
-def token_of(delivery: Delivery) -> Token:
-    """Return the token of a delivery."""
-    assert isinstance(delivery.token, Token)
-    return delivery.token
 
 
 def _is_applied(future: "asyncio.Future[Written]") -> bool:

@@ -6,11 +6,10 @@ from typing import final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.delivery.claims import ClaimLoop, token_of
 from arvo.interpreters.delivery.log import loop_time
 from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.postgres.limits.acquire import SLOTS_MAX, Acquired, acquire
-from arvo.interpreters.postgres.session.batches import token_of
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 
 

@@ -6,12 +6,11 @@ from typing import final
 
 from attrs import define
 
-from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.delivery.claims import ClaimLoop, token_of
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.postgres.connection.dsn import Connection
 from arvo.interpreters.postgres.limits.release import release
-from arvo.interpreters.postgres.session.batches import token_of
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.session import Session
 from arvo.interpreters.postgres.statements import deliveries

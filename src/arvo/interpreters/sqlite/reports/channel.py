@@ -7,11 +7,11 @@ from typing import final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.reports.polled import READER_SECONDS, RENEW_SECONDS
 from arvo.interpreters.sqlite.reports import statements
 from arvo.interpreters.sqlite.session.session import Session
-from arvo.interpreters.sqlite.statements.deliveries import token_of
 
 
 @final

@@ -1,5 +1,6 @@
 """Checkpoints: the results of a step's effects, in the row of its delivery."""
 
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.delivery.codec import encode_progress
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import (
@@ -18,7 +19,7 @@ async def find_refusal(
     session: Session, delivery: Delivery, expected: int | None
 ) -> Conflict | Duplicate | IdReused | Fenced | None:
     """Return why a turn of a delivery would be refused; it is forgotten if it has another owner."""
-    token, message = deliveries.token_of(delivery), delivery.message
+    token, message = token_of(delivery), delivery.message
     owned = token.delivery_id, token.worker_id
     refusal = await session.read(lambda c: refusals.find_refusal(c, message, owned, expected))
     if isinstance(refusal, Fenced):
@@ -28,7 +29,7 @@ async def find_refusal(
 
 async def checkpoint(session: Session, delivery: Delivery, progress: bytes) -> CheckpointResult:
     """Write the *progress* of a delivery, if this worker still owns it."""
-    writer, token = await session.open(), deliveries.token_of(delivery)
+    writer, token = await session.open(), token_of(delivery)
     content = encode_progress(progress, delivery.message.event, session.codec)
     if await writer.write(
         lambda c: deliveries.checkpoint(c, token.delivery_id, token.worker_id, content)

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import compress
 
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.sqlite.session.session import Session
-from arvo.interpreters.sqlite.statements.deliveries import token_of
 from arvo.interpreters.sqlite.statements.limits import Acquired, acquire
 
 

@@ -75,8 +75,9 @@ class Maintenance:
         now = self.now()
         dead = workers.expired(connection, now, worker_id=self.worker_id)
         workers.release(connection, dead, now)
-        for worker_id in filter(None, (self.worker_id, lost)):
-            workers.deregister(connection, worker_id)
+        workers.deregister(connection, self.worker_id)
+        if lost is not None:
+            workers.deregister(connection, lost)
         namespace, until = process_namespace(), self._lease_end()
         workers.register(connection, self.worker_id, namespace, os.getpid(), until, self.services())
         connection.execute("commit")

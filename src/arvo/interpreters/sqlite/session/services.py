@@ -40,5 +40,7 @@ class SqliteServices:
         session = self.session
         writer = await session.open()
         await writer.write(
-            lambda c: workers.set_services(c, session.worker_id, session.services.encode())
+            lambda c: workers.set_services(
+                c, session.maintenance.worker_id, session.services.encode()
+            )
         )

@@ -17,12 +17,11 @@ from arvo.core.commit import Commit
 from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.codecs.waiting import writing
 from arvo.interpreters.delivery.backpressure import Backpressure
-from arvo.interpreters.delivery.claims import ClaimLoop
-from arvo.interpreters.delivery.codec import StoredMessage
+from arvo.interpreters.delivery.claims import ClaimLoop, to_deliveries, token_of
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, Progress
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import (
     CommitResult,
@@ -39,7 +38,7 @@ from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
 from arvo.interpreters.sqlite.statements import deliveries, limits, workers
 from arvo.interpreters.sqlite.statements.chains import write_chains
-from arvo.interpreters.sqlite.statements.deliveries import Token, delivery_id, token_of
+from arvo.interpreters.sqlite.statements.deliveries import delivery_id
 from arvo.interpreters.sqlite.statements.write_batch import WriteBatch, Written, write
 
 T = TypeVar("T")
@@ -69,7 +68,6 @@ class Session:
     claims: ClaimLoop = field(init=False)
     backpressure: Backpressure = field(init=False)
     services: Registrations = field(factory=Registrations, init=False)
-    worker_id: str = field(factory=lambda: str(uuid4()), init=False)
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: Reader | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
@@ -147,7 +145,7 @@ class Session:
             )
             written = compress(chains, is_written)
             self.free(connection, held_ids(each for chain in written for each in chain.deliveries))
-            return is_written, to_deliveries(rows, worker_id)
+            return is_written, to_deliveries(worker_id, rows)
 
         def on_done(done: tuple[list[bool], list[Delivery]]) -> None:
             is_written, rows = done
@@ -203,7 +201,7 @@ class Session:
             written = write(connection, batch, worker_id, self.now())
             if delivery is not None and isinstance(written.result, Committed | Duplicate):
                 self.free(connection, held_ids([delivery]))
-            return written, to_deliveries(written.rows, worker_id)
+            return written, to_deliveries(worker_id, written.rows)
 
         written, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return written.result
@@ -258,7 +256,6 @@ class Session:
 
     def on_lost(self) -> None:
         """Drop the deliveries that wait in this process: they have been released in the file."""
-        self.worker_id = self.maintenance.worker_id
         self._call_in_loop(self.claims.drop_ready)
         self._call_in_loop(self.claims.notify)
 
@@ -281,17 +278,16 @@ class Session:
             if not workers.is_registered(connection, worker_id):
                 return []
             rows = deliveries.claim(connection, worker_id, limits, self.now())
-            return to_deliveries(rows, worker_id)
+            return to_deliveries(worker_id, rows)
 
         return await writer.write(work), False
 
     async def _open(self) -> Writer:
         self._loop = asyncio.get_running_loop()
-        self.worker_id = str(uuid4())
         # Until the first poll counts the deliveries, which is soon.
         self.backpressure.update(0)
         maintenance = self.maintenance = Maintenance(
-            worker_id=self.worker_id,
+            worker_id=str(uuid4()),
             lease=self.lease,
             now=self.now,
             retention=self.retention,
@@ -332,17 +328,3 @@ class Session:
 def held_ids(settled: Iterable[Delivery]) -> list[int]:
     """Return the rows of those of the deliveries that hold slots of limits."""
     return [delivery_id(delivery) for delivery in settled if delivery.progress.slots]
-
-
-def to_deliveries(rows: Iterable[StoredMessage], worker_id: str) -> list[Delivery]:
-    """Make deliveries of rows that a worker owns."""
-    return [
-        Delivery(
-            row.message,
-            row.attempt,
-            Token(worker_id, row.id),
-            row.deaths,
-            Progress(row.progress),
-        )
-        for row in rows
-    ]

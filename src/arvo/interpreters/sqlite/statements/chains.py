@@ -13,12 +13,13 @@ from arvo.core.begin import begun_id, begun_ids, find_holder
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import is_cancellation, key_of, yields_to_cancellation
 from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements import deliveries, queries, records
-from arvo.interpreters.sqlite.statements.deliveries import delivery_id, token_of
+from arvo.interpreters.sqlite.statements.deliveries import delivery_id
 from arvo.interpreters.sqlite.statements.values import select
 from arvo.interpreters.sqlite.statements.write_batch import (
     MARK,

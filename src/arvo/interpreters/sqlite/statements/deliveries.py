@@ -2,10 +2,9 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, final
+from typing import Final
 
-from attrs import frozen
-
+from arvo.interpreters.delivery.claims import token_of
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
     encode_destination,
@@ -21,25 +20,6 @@ from arvo.interpreters.ports.messages import (
 )
 from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements.values import select
-
-
-@final
-@frozen
-class Token:
-    """The worker that owned a delivery when it was received, and the id of its row.
-
-    A worker that was taken for dead goes on under another id: what it received before is not its
-    own any more, also where it has claimed the same rows again.
-    """
-
-    worker_id: str
-    delivery_id: int
-
-
-def token_of(delivery: Delivery) -> Token:
-    """Return the token of a delivery."""
-    assert isinstance(delivery.token, Token)
-    return delivery.token
 
 
 def delivery_id(delivery: Delivery) -> int:
