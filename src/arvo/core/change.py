@@ -24,11 +24,11 @@ _MAPS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def record_change(before: Record, after: Record) -> dict[str, Any]:
-    """Return what one turn changed in a record, as JSON data for `apply_changes`.
+    """Return the changes of one turn in a record, as JSON data for `apply_changes`.
 
     *fields*: the new values by name. *lists*: for each list the number of entries that stay, and
     the entries after them. *maps*: for each map the keys that are gone, and the new entries, which
-    come last. Its size depends on what the turn changed, not on the size of the record. The lists
+    come last. Its size depends on these changes, not on the size of the record. The lists
     of *after* must be those of *before* with entries appended, or have begun anew.
     """
     fields = {

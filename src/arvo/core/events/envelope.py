@@ -83,7 +83,7 @@ def _is_text(value: object) -> bool:
 
 
 def envelope_issues(envelope: Sequence[object], extensions: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield what is wrong with each attribute of an event, except its data.
+    """Yield the fault of each attribute of an event, except its data.
 
     *envelope*: the values of `ENVELOPE`, in its order.
     """
@@ -127,7 +127,7 @@ def _is_sound(name: str, value: object) -> bool:
 
 
 def extension_issues(extensions: Mapping[Any, object]) -> Iterator[Issue]:
-    """Yield what is wrong with an event's extensions."""
+    """Yield the faults of an event's extensions."""
     if len(extensions) > EXTENSIONS_MAX:
         yield Issue("extensions", f"at most {EXTENSIONS_MAX}", f"{len(extensions)}")
         return

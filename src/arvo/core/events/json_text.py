@@ -26,7 +26,7 @@ class NotJson(Issues):
 
 
 def parse_json(text: str | bytes, whole: str, path: str = "") -> Any | Issues:
-    """Parse JSON text of a foreign program, or return what is wrong with it.
+    """Parse JSON text of a foreign program, or return its fault.
 
     The values are those of Python's `json`. An integer beyond 64 bits is an issue with its path,
     because orjson, as many readers, silently turns it into a float. *whole* names the text in the

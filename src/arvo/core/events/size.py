@@ -18,7 +18,7 @@ def size_in_bytes(event: Event[Any]) -> int:
 
 
 def size_issue(event: Event[Any], data_bytes_max: int = 0) -> Issue | None:
-    """Return what is wrong with an event that is larger than `Event.parse` accepts, else None.
+    """Return the fault of an event that is larger than `Event.parse` accepts, else None.
 
     *data_bytes_max*: large data travels as a reference, and may have so many bytes.
     """

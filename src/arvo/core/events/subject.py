@@ -223,7 +223,7 @@ def _is_sound(subject: Subject) -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_sound_route(name: str, version: str, initiator: str, domain: str | None) -> bool:
-    """Check what the subjects of one workflow have in common."""
+    """Check the parts that the subjects of one workflow share."""
     return (
         not _name_issues("", name)
         and not _name_issues("", initiator)

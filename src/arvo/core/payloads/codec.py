@@ -122,7 +122,7 @@ def _refuse(value: object) -> NoReturn:
     raise _UnknownError(value)
 
 
-# What the generated code calls.
+# The functions that the generated code calls.
 _NAMES: Final[Mapping[str, Any]] = {
     "inf": inf,
     "is_encodable": is_encodable,

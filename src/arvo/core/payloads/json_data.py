@@ -47,7 +47,7 @@ def freeze_object(value: object, path: str = "data") -> FrozenDict | Issues:
 
 
 def freeze(value: object, path: str = "data") -> Json | Issues:
-    """Freeze any JSON value, or return what is wrong with it."""
+    """Freeze any JSON value, or return its faults."""
     data = to_json_data(value, path)
     return data if isinstance(data, Issues) else freeze_unchecked(data)
 

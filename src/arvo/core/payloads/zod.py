@@ -104,7 +104,7 @@ class ZodSchema(dict[str, Any]):
 
     @property
     def checked(self) -> dict[str, Any]:
-        """The schema that accepts what zod accepts."""
+        """The schema that accepts the same values as zod."""
         made: dict[str, Any] = _convert(dict(self), self.strips, self.is_zod_4)
         return made
 

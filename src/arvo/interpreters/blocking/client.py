@@ -103,7 +103,7 @@ class BlockingClient:
         return self._client.carries_reports
 
     def observe(self, observer: Observer) -> None:
-        """Report to *observer* what the client does; see `Client.observe`."""
+        """Report to *observer* the calls of the client; see `Client.observe`."""
         self._call(partial(self._client.observe, observer))
 
     def _call(self, work: Callable[[], Any]) -> Any:

@@ -61,7 +61,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, content: bytes, place: Place) -> bytes:
-        """Decode what `encode` returned for the same place.
+        """Decode a text that `encode` returned for the same place.
 
         Raises `Undecodable` for other text. It also gets clear text, that was written without a
         codec: it returns or refuses that.

@@ -9,7 +9,7 @@ from arvo.interpreters.codecs.codec import Codec, Place, Undecodable
 
 # JSON text begins with none of the bytes from 0x80.
 _HEAD: Final = b"\xa2"
-# What one text may decompress to: the record of the largest workflow that a database should hold.
+# The largest decompressed text: the record of the largest workflow that a database should hold.
 # A damaged or forged text cannot take more memory.
 CONTENT_BYTES_MAX: Final = 256 * 1024 * 1024
 # Shorter contents hardly get smaller.
@@ -30,7 +30,7 @@ def compressed() -> Codec:
 class _Compressed:
     def encode(self, content: bytes, place: Place) -> bytes:  # noqa: ARG002 - the port's
         smaller = _HEAD + zlib.compress(content) if len(content) >= _CONTENT_BYTES_MIN else b""
-        # What looks like a compressed text has to be one.
+        # A text that looks like a compressed one has to be one.
         if content.startswith(_HEAD):
             return smaller or _HEAD + zlib.compress(content)
         return smaller if 0 < len(smaller) < len(content) else content

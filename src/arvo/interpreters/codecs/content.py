@@ -9,7 +9,7 @@ def encode_content(content: bytes, codec: Codec | None, place: Place) -> bytes:
 
 
 def decode_content(content: bytes, codec: Codec | None, place: Place) -> bytes:
-    """Decode what `encode_content` returned; raises `Undecodable`, without a codec for all text
+    """Decode the text of `encode_content`; raises `Undecodable`, without a codec for all text
     that is no JSON.
     """
     if codec is not None:

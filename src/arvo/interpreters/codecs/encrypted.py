@@ -108,7 +108,7 @@ def _derive(key: bytes, salt: bytes) -> bytes:
 
 
 def _bound(head: bytes, place: Place) -> bytes:
-    """Return what is authenticated with a text: its head and its place, each part with its length,
+    """Return the authenticated bytes of a text: its head and its place, each part with its length,
     so that no two places are the same bytes.
     """
     parts = [part.encode(errors="surrogatepass") for part in astuple(place)]

@@ -117,7 +117,7 @@ class Offloaded:
             if reference is not None:
                 return HEAD + str(reference).encode()
         encoded = content if self.inner is None else self.inner.encode(content, place)
-        # What looks like a reference has to be one.
+        # A text that looks like a reference has to be one.
         if (len(encoded) <= self.over or stays) and not encoded.startswith(HEAD):
             return encoded
         if len(encoded) > BLOB_BYTES_MAX:

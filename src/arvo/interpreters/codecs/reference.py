@@ -1,4 +1,4 @@
-"""Reference: what a store has in place of a content that is a blob in another one.
+"""Reference: stands in a store for a content that is a blob in another one.
 
 The claim check pattern: the content waits in a blob store, and a short reference travels.
 """

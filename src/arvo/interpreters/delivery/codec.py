@@ -149,7 +149,7 @@ def encode_record(record: Record, codec: Codec | None = None) -> bytes:
 
 
 def encode_change(before: Record, after: Record, codec: Codec | None = None) -> bytes:
-    """Encode what one turn changed in a record."""
+    """Encode the changes of one turn in a record."""
     content = orjson.dumps(record_change(before, after))
     return encode_content(content, codec, Place("change", after.subject))
 

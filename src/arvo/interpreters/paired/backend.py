@@ -434,7 +434,7 @@ class Pair:
         return True
 
     async def record_act(self, entry: AuditEntry) -> None:
-        """Store what an operator is about to do."""
+        """Store the act that an operator is about to do."""
         await self._audit.add(entry)
 
     async def audit_log(

@@ -1,4 +1,4 @@
-"""Index: writes what a turn changes to the index of a pair, and reads workflows from it."""
+"""Index: writes the changes of a turn to the index of a pair, and reads workflows from it."""
 
 import asyncio
 from collections import OrderedDict
@@ -74,12 +74,12 @@ class IndexWriter:
         return evolve(document, unindexed=(*left, *added), history_length=end)
 
     async def write_excess(self, document: WorkflowDocument) -> None:
-        """Write what a document holds, if that is much."""
+        """Write the contents of a document, if that is much."""
         if len(self._unknown(document)) > UNINDEXED_MAX:
             await self.write(document)
 
     async def write(self, document: WorkflowDocument) -> None:
-        """Write what a document holds, unless this process knows that the index has it."""
+        """Write the contents of a document, unless this process knows that the index has it."""
         if self.index is None or document.began is None or document.changed is None:
             return
         if not (blocks := self._unknown(document)):
@@ -183,7 +183,7 @@ class IndexReader:
     async def _candidates(
         self, index: Index, query: WorkflowQuery
     ) -> AsyncIterator[StoredWorkflow]:
-        """Yield what matches, in the order of the index."""
+        """Yield the matches, in the order of the index."""
         wanted = index_query(query)
         while rows := await index.search(wanted):
             read = await asyncio.gather(*(self.documents.read(row.subject) for row in rows))
@@ -212,7 +212,7 @@ def _timers(record: Record) -> Iterator[DueTimer]:
 
 
 def index_query(query: WorkflowQuery) -> IndexQuery:
-    """Return what a list of workflows asks an index for."""
+    """Return the query of a list of workflows for an index."""
     after = query.after
     return IndexQuery(
         handler=query.handler,

@@ -1,4 +1,4 @@
-"""Services: the registry of what the workers of a pair serve, as one value in its memory."""
+"""Services: the registry of the workers of a pair, as one value in its memory."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ PAUSE_SECONDS: Final = 0.01
 # The subject of a workflow is base64, which has no parentheses.
 SUBJECT: Final = "(services)"
 
-# What each worker serves, with the end of its lease.
+# The services of each worker, with the end of its lease.
 _Leases: TypeAlias = dict[str, tuple[WorkerServices, datetime]]
 
 
@@ -53,7 +53,7 @@ class ServiceStore:
         self._reading = SharedCall(self._read)
 
     async def register(self, services: WorkerServices) -> None:
-        """Register what a worker of this process serves."""
+        """Register the services of a worker of this process."""
         self._own.add(services)
         await self.renew()
         if self._renewing is None or self._renewing.done():
@@ -63,13 +63,13 @@ class ServiceStore:
             )
 
     async def deregister(self, worker_id: str) -> None:
-        """Remove what a worker of this process serves, if it is registered."""
+        """Remove the services of a worker of this process, if it is registered."""
         if any(each.worker_id == worker_id for each in self._own.all):
             self._own.remove(worker_id)
             await self._write(removed=worker_id)
 
     async def list(self) -> tuple[WorkerServices, ...]:
-        """Return what the live workers of all processes serve."""
+        """Return the services of the live workers of all processes."""
         leases, _ = await self._reading.result()
         return tuple(services for services, _ in leases.values())
 

@@ -293,7 +293,7 @@ class Backend(Protocol):
         ...
 
     async def record_act(self, entry: AuditEntry) -> None:
-        """Store what an operator is about to do. On return it is durable.
+        """Store the act that an operator is about to do. On return it is durable.
 
         A backend removes the oldest entries above AUDIT_MAX, or a lower number, and those that are
         too old.

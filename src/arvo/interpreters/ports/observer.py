@@ -1,4 +1,4 @@
-"""Observer: the protocol of what watches the workers of a runtime, such as `arvo.telemetry`."""
+"""Observer: the protocol for watching the workers of a runtime, such as `arvo.telemetry`."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ class Operation(Protocol):
 
 
 class Observer(Protocol):
-    """Watches what a client and its workers do. No method may raise.
+    """Watches the work of a client and its workers. No method may raise.
 
     Where a runtime has none, nothing is called.
     """

@@ -100,7 +100,7 @@ class ServiceRegistry(Protocol):
     """What the workers of all processes serve. Its operations raise as those of the backend do."""
 
     async def register(self, services: WorkerServices) -> None:
-        """Register what a worker of this process serves; replaces what it registered before.
+        """Register the services of a worker of this process; replaces what it registered before.
 
         When this has returned, every `list` shows it: until `deregister`, or until the backend is
         closed or its process has died for the time of a lease. The backend renews the lease.

@@ -38,7 +38,7 @@ def backend_from_url(backend: str | Backend, codec: Codec | None = None) -> Back
     `memory:` keeps all data in this process. `sqlite:///orders.db` keeps it in a file, here with a
     relative path; `sqlite:////var/lib/orders.db` has an absolute one. Two URLs with a space between
     them are a pair (see `paired`): first the memory, then the broker. One URL whose server is both,
-    such as `nats://host`, is a pair of the two. *codec*: encodes what the backend stores and sends.
+    such as `nats://host`, is a pair of the two. *codec*: encodes all that it stores and sends.
 
     No connection is opened before the backend is used. Raises `Violated` for a URL that names no
     backend, and for one whose driver is not installed.

@@ -17,7 +17,7 @@ from arvo.printable import printable
 BATCH_MAX: Final = 100_000
 # Acts in progress at the same time, beside the work of the system.
 CONCURRENT_ACTS_MAX: Final = 16
-# The first refusals show what is wrong; the others are only counted.
+# The first refusals show the fault; the others are only counted.
 REFUSALS_MAX: Final = 1_000
 REFUSALS_SHOWN_MAX: Final = 20
 

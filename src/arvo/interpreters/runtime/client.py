@@ -71,8 +71,8 @@ class Client(WorkflowClient):
     """A client for a system on a backend: it sends events and inspects, cancels, migrates, revives
     and replays workflows. It processes nothing; a `Runtime` does.
 
-    *backend*: a URL or a `Backend`. *codec*: decodes what the backend of a URL stores, as that of
-    the runtime does (see `arvo.codecs`). Use it as `async with Client(system, url) as client`. A
+    *backend*: a URL or a `Backend`. *codec*: decodes the contents of the backend of a URL, as
+    that of the runtime does (see `arvo.codecs`). Use it as `async with Client(system, url) as client`. A
     client that only inspects needs no handlers: `Client(System([]), url)`. Its operations raise
     `Unavailable` and `Corrupt` as the backend does.
     """

@@ -1,4 +1,4 @@
-"""Connection: a system on a backend, with its observer: what every part of a client uses."""
+"""Connection: a system on a backend, with its observer, for every part of a client."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -55,7 +55,7 @@ class Connection:
         self._process = os.getpid()
 
     def observe(self, observer: Observer) -> None:
-        """Report to *observer* what this client does, before it is used; see `Observer`.
+        """Report to *observer* the calls of this client, before it is used; see `Observer`.
 
         Raises `Violated` if it has one.
         """

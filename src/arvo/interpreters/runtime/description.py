@@ -1,4 +1,4 @@
-"""Description: the state of one workflow for an operator: what it waits for, and since when."""
+"""Description: the state of one workflow for an operator: its waits, and since when."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

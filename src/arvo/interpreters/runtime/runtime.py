@@ -56,8 +56,8 @@ class Runtime(Client):
     for how many seconds an event of a version that no live worker serves waits for one, before it
     becomes a dead letter; by default 30, and 0 on `memory:`, where all workers are in this process.
     *middleware*: functions from step to step around each step, the first one outermost; they must
-    be pure, as the step is. *codec*: encodes what the backend of a URL stores (see `arvo.codecs`);
-    every process and client of the backend needs it.
+    be pure, as the step is. *codec*: encodes the contents of the backend of a URL (see
+    `arvo.codecs`); every process and client of the backend needs it.
     Use it as `async with Runtime(system) as runtime`; leaving the block finishes the deliveries in
     progress and receives no new ones.
     """
@@ -102,7 +102,7 @@ class Runtime(Client):
         self._listeners.on_added = self._tasks.serve_listeners
 
     def observe(self, observer: Observer) -> None:
-        """Report to *observer* what this runtime and its workers do; see `Client.observe`."""
+        """Report to *observer* the work of this runtime and its workers; see `Client.observe`."""
         super().observe(observer)
         self._tasks.worker.observer = observer
 

@@ -1,1 +1,1 @@
-"""Services: what the workers on a backend serve, and what becomes of an event that one lacks."""
+"""Services: the registry of the workers on a backend, and the fate of an event that one lacks."""

@@ -41,7 +41,7 @@ class ServiceDirectory:
         self._registering = cast("SupportsServiceRegistry", self.backend) if has_registry else None
 
     async def register(self) -> None:
-        """Register what this worker serves, unless it is registered; raises `Unavailable`.
+        """Register the services of this worker, unless it is registered; raises `Unavailable`.
 
         A worker calls it before it receives anything, and after a listener was added. So what it
         sends can reach no worker that does not see it.
@@ -52,14 +52,14 @@ class ServiceDirectory:
             await self._register_once()
 
     async def deregister(self) -> None:
-        """Remove what this worker serves; the next `register` registers it again."""
+        """Remove the services of this worker; the next `register` registers it again."""
         # Another event loop may run the next one.
         self._registered, self._lock = None, asyncio.Lock()
         if self._registering is not None:
             await self._registering.services.deregister(self._worker_id)
 
     async def registered(self) -> tuple[WorkerServices, ...] | None:
-        """Return what all live workers serve; None if the backend has no registry."""
+        """Return the services of all live workers; None if the backend has no registry."""
         return None if self._registering is None else await self._registering.services.list()
 
     async def is_served(self, address: str) -> bool:

@@ -36,7 +36,7 @@ Missing: TypeAlias = ServiceVersion | ToCaller
 @final
 @define(eq=False)
 class Handover:
-    """Decides what becomes of deliveries that need a version or a listener that this process lacks.
+    """Decides the fate of deliveries that need a version or a listener that this process lacks.
 
     *grace*: seconds that it may be served by no worker before its events become dead letters.
     *time*: seconds that only go forward.
@@ -56,7 +56,7 @@ class Handover:
     ) -> float | str:
         """Return the seconds after which to deliver it again, or the reason for a dead letter.
 
-        *registered*: what the live workers serve, None if the backend has no registry. While one of
+        *registered*: those of the live workers, None if the backend has no registry. While one of
         them serves the version, the event waits. While none does, it waits until the grace period
         of the version is over.
         """

@@ -1,4 +1,4 @@
-"""Registrations: what the workers of one process have registered, and its form in a store."""
+"""Registrations: the services of the workers of one process, and their form in a store."""
 
 from collections.abc import Iterable
 from typing import final
@@ -12,21 +12,21 @@ from arvo.interpreters.ports.services import WorkerServices
 @final
 @define(eq=False)
 class Registrations:
-    """What the workers of this process serve; a backend writes it into its store."""
+    """The services of the workers of this process; a backend writes it into its store."""
 
     _by_worker: dict[str, WorkerServices] = field(factory=dict, init=False)
 
     def add(self, services: WorkerServices) -> None:
-        """Add what a worker serves, or replace it."""
+        """Add the services of a worker, or replace them."""
         self._by_worker[services.worker_id] = services
 
     def remove(self, worker_id: str) -> None:
-        """Remove what a worker serves, if anything."""
+        """Remove the services of a worker, if it has any."""
         self._by_worker.pop(worker_id, None)
 
     @property
     def all(self) -> tuple[WorkerServices, ...]:
-        """What each worker of this process serves."""
+        """The services of each worker of this process."""
         return tuple(self._by_worker.values())
 
     def encode(self) -> str:
@@ -35,7 +35,7 @@ class Registrations:
 
 
 def encode_services(services: Iterable[WorkerServices]) -> str:
-    """Return what some workers serve as JSON."""
+    """Return the services of some workers as JSON."""
     return orjson.dumps([each.to_dict() for each in services]).decode()
 
 

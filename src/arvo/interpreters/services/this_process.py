@@ -1,4 +1,4 @@
-"""This process: what operators see of the process of a worker."""
+"""This process: the view that operators have of the process of a worker."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Final
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.ports.services import WorkerProcess
 
-# What a deployment calls its code, such as a commit or a tag.
+# The name that a deployment gives its code, such as a commit or a tag.
 BUILD_VARIABLE: Final = "ARVO_BUILD"
 # Set by a supervisor: which of its workers this is, and how often it has started that.
 SUPERVISED_VARIABLE: Final = "ARVO_SUPERVISED"

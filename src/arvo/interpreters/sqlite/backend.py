@@ -387,7 +387,7 @@ class SqliteBackend:
         return await self._session.read(queries.blob_owner)
 
     async def record_act(self, entry: AuditEntry) -> None:
-        """Store what an operator is about to do."""
+        """Store the act that an operator is about to do."""
         writer, oldest = await self._session.open(), oldest_audit(self.retention.audit, self._now())
         await writer.write(lambda c: operations.record_act(c, entry, oldest))
 

@@ -141,7 +141,7 @@ class TickLoop:
         await self.singles.join(queues, deadline)
 
     async def _tick(self) -> bool:
-        """Process what is ready; False if nothing is."""
+        """Process all that is ready; False if nothing is."""
         sent, self._sent = self._sent, []
         waiting = self._left
         try:

@@ -149,7 +149,7 @@ class Worker:
         )
 
     async def register(self) -> None:
-        """Register what this worker serves, unless it is registered; raises `Unavailable`."""
+        """Register the services of this worker, unless it is registered; raises `Unavailable`."""
         await self.directory.register()
 
     async def pause(self, error: Unavailable) -> None:
@@ -344,7 +344,7 @@ class Worker:
     async def _on_unhandled(
         self, delivery: Delivery, failed: Commit, reason: str
     ) -> Commit | ExecutionViolation | None:
-        """Return what follows from an exception that escaped a handler, by the handler's policy:
+        """Return the consequence of an exception that escaped a handler, by the handler's policy:
         the commit that fails, a violation, or None for another attempt.
         """
         handler = self.system.handler_at(failed.handler)

@@ -32,7 +32,7 @@ class Adapter(Protocol):
 
 # By the class from which those of a library inherit.
 _ADAPTERS: Final[dict[type, Adapter]] = {}
-# What to import for the classes of a library.
+# The module to import for the classes of a library.
 _MODULES: Final = {"pydantic": "arvo.pydantic"}
 
 
@@ -59,7 +59,7 @@ def is_payload_class(kind: Any) -> bool:
 
 
 def remedy_for(kind: Any) -> str | None:
-    """Return what makes payloads of the classes of a known library, or None for other classes."""
+    """Return the way to payloads of the classes of a known library, or None for other classes."""
     libraries = {
         base.__module__.partition(".")[0] for base in getattr(class_of(kind), "__mro__", ())
     }

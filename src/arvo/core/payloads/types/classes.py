@@ -1,4 +1,4 @@
-"""Classes: which classes are payloads, and what each kind of them declares."""
+"""Classes: which classes are payloads, and the declarations of each kind."""
 
 import dataclasses
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Fields: what a log record holds beside its message, as attributes whose names begin with arvo_.
+"""Fields: a log record beside its message, as attributes whose names begin with arvo_.
 
 The message of a record is a short constant text, so that records can be counted and filtered by it.
 What differs from record to record is in its fields.
@@ -22,7 +22,7 @@ STANDARD: Final = frozenset(
         *("asctime", "message", "taskName"),
     }
 )
-# What is known of every record about an event.
+# The fields of every record about an event.
 OF_EVERY_RECORD: Final = (
     *("arvo_event", "arvo_type", "arvo_subject", "arvo_workflow_id"),
     *("arvo_handler", "arvo_revision"),
@@ -84,7 +84,7 @@ def add_context(record: logging.LogRecord) -> None:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """Return what a record holds beside the attributes of every record."""
+    """Return the fields of a record beside the attributes of every record."""
     return {name: value for name, value in vars(record).items() if name not in STANDARD}
 
 

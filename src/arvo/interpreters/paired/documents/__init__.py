@@ -1,1 +1,1 @@
-"""Documents: what a pair stores in its memory and sends by its broker, as values and as bytes."""
+"""Documents: the contents of a pair in its memory and its broker, as values and as bytes."""

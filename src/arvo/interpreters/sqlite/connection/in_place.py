@@ -53,7 +53,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to a file, which `hold` names. *codec*: encodes what is stored in it."""
+    """A connection to a file, which `hold` names. *codec*: encodes the contents of the file."""
 
     codec: Codec | None = None
     _path: str = ""
@@ -149,7 +149,7 @@ def is_open_here(path: str) -> bool:
 
 
 def file_id(path: str) -> FileId | None:
-    """Return what identifies the file at *path*, None if there is none."""
+    """Return the identity of the file at *path*, None if there is none."""
     try:
         stat = Path(path).stat()
     except OSError:

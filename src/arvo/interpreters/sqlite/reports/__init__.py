@@ -1,1 +1,1 @@
-"""Reports: what effects report, on its way through a table of a SQLite file."""
+"""Reports: those of effects, on their way through a table of a SQLite file."""

@@ -1,4 +1,4 @@
-"""Statements: what effects report, in rows that the readers of a workflow poll."""
+"""Statements: the reports of effects, in rows that the readers of a workflow poll."""
 
 import sqlite3
 from typing import Final

@@ -1,4 +1,4 @@
-"""Services: the registry of what the workers on a SQLite file serve."""
+"""Services: the registry of the workers on a SQLite file."""
 
 from collections.abc import Callable
 from typing import final
@@ -22,12 +22,12 @@ class SqliteServices:
     now: Callable[[], int]
 
     async def register(self, services: WorkerServices) -> None:
-        """Register what a worker of this process serves."""
+        """Register the services of a worker of this process."""
         self.session.services.add(services)
         await self._write()
 
     async def deregister(self, worker_id: str) -> None:
-        """Remove what a worker of this process serves. A closed session has done so already."""
+        """Remove the services of a worker of this process. A closed session has done so already."""
         self.session.services.remove(worker_id)
         if self.session.is_open:
             await self._write()

@@ -75,7 +75,7 @@ def _all(parts: Iterable[Sequence[T]]) -> list[T]:
 @final
 @define(eq=False)
 class _Stored:
-    """What the file holds that chains depend on, with those that were accepted.
+    """The contents of the file that chains depend on, with those that were accepted.
 
     *owned*: those of their deliveries that the worker owns. *workflows*: by subject. *busy*: the
     keys that a chain passes and of which there is another message. *cancelled*: the keys for which
@@ -133,7 +133,7 @@ def _read(
     digests: Sequence[bytes],
     place: tuple[str, int],
 ) -> _Stored:
-    """Read what *chains* depend on. *ids*: of their deliveries. *place*: worker and time."""
+    """Read the rows behind *chains*. *ids*: of their deliveries. *place*: worker and time."""
     worker_id, now = place
     own = orjson.dumps(ids).decode()
     subjects = [subject for chain in chains for subject in chain.expected]

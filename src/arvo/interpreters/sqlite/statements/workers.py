@@ -28,7 +28,7 @@ def register(
 
 
 def set_services(connection: sqlite3.Connection, worker_id: str, services: str) -> None:
-    """Write what a process serves, as `Registrations.encode` returns it."""
+    """Write the services of a process, as `Registrations.encode` returns it."""
     connection.execute("update worker set services = ? where id = ?", (services, worker_id))
 
 
