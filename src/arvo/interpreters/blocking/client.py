@@ -27,10 +27,14 @@ Register = Callable[[Listener], Listener]
 
 @final
 class _Method(Generic[P, T]):
-    """A coroutine method of the client, as one that blocks."""
+    """A method of the client that is run in the thread of its event loop, by *run*."""
 
-    def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self._name = method.__name__
+    def __init__(
+        self,
+        method: Callable[..., object],
+        run: Callable[["BlockingClient", Callable[[], Any]], T],
+    ) -> None:
+        self._name, self._run = method.__name__, run
         self.__doc__ = method.__doc__
 
     @overload
@@ -41,40 +45,25 @@ class _Method(Generic[P, T]):
         if instance is None:
             return self
         # By its name, as a runtime has some methods of its own.
-        method = getattr(instance._client, self._name)  # noqa: SLF001 - what it is made for
+        method = getattr(instance._client, self._name)  # noqa: SLF001 - made for it
 
         @wraps(method)
-        def wait(*arguments: P.args, **options: P.kwargs) -> T:
-            result: T = instance._call(partial(method, *arguments, **options))  # noqa: SLF001
-            return result
+        def call(*arguments: P.args, **options: P.kwargs) -> T:
+            return self._run(instance, partial(method, *arguments, **options))
 
-        return wait
+        return call
 
 
-@final
-class _Stream(Generic[P, T]):
-    """A method of the client that returns an asynchronous generator, as one with a plain one."""
+def _waits(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> _Method[P, T]:
+    """Make a method that blocks of a coroutine function."""
+    return _Method(method, lambda client, work: client._call(work))  # noqa: SLF001 - made for it
 
-    def __init__(self, method: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
-        self._name = method.__name__
-        self.__doc__ = method.__doc__
 
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(
-        self, instance: "BlockingClient", owner: type[Any]
-    ) -> Callable[P, Generator[T, None, None]]: ...
-    def __get__(self, instance: "BlockingClient | None", owner: type[Any]) -> Any:
-        if instance is None:
-            return self
-        method = getattr(instance._client, self._name)  # noqa: SLF001 - what it is made for
-
-        @wraps(method)
-        def iterate(*arguments: P.args, **options: P.kwargs) -> Generator[T, None, None]:
-            return instance._iterate(method(*arguments, **options))  # noqa: SLF001 - the same
-
-        return iterate
+def _iterates(
+    method: Callable[Concatenate[Any, P], AsyncGenerator[T, None]],
+) -> _Method[P, Generator[T, None, None]]:
+    """Make a method that returns a plain generator of one that returns an asynchronous one."""
+    return _Method(method, lambda client, start: client._iterate(start()))  # noqa: SLF001 - the same
 
 
 class BlockingClient:
@@ -126,37 +115,37 @@ class BlockingClient:
     def _register(self, register: Register) -> Register:
         return lambda listener: self._call(partial(register, listener))
 
-    ask = _Method(Client.ask)
-    audit_log = _Method(Client.audit_log)
-    cancel = _Method(Client.cancel)
-    cancel_workflows = _Method(Client.cancel_workflows)
-    check = _Method(Client.check)
-    dead_letter_groups = _Method(Client.dead_letter_groups)
-    dead_letters = _Method(Client.dead_letters)
-    delete_dead_letter = _Method(Client.delete_dead_letter)
-    delete_dead_letters = _Method(Client.delete_dead_letters)
-    depth = _Method(Client.depth)
-    describe = _Method(Client.describe)
-    find_subject = _Method(Client.find_subject)
-    fork = _Method(Client.fork)
-    history = _Method(Client.history)
-    is_reachable = _Method(Client.is_reachable)
-    migrate = _Method(Client.migrate)
-    migrate_workflows = _Method(Client.migrate_workflows)
-    query = _Method(Client.query)
-    record = _Method(Client.record)
-    redrive_dead_letter = _Method(Client.redrive_dead_letter)
-    redrive_dead_letters = _Method(Client.redrive_dead_letters)
-    replay = _Method(Client.replay)
-    revive = _Method(Client.revive)
-    revive_workflows = _Method(Client.revive_workflows)
-    send = _Method(Client.send)
-    signal = _Method(Client.signal)
-    timers = _Method(Client.timers)
-    tree = _Method(Client.tree)
-    versions = _Method(Client.versions)
-    watch = _Stream(Client.watch)
-    workflows = _Method(Client.workflows)
+    ask = _waits(Client.ask)
+    audit_log = _waits(Client.audit_log)
+    cancel = _waits(Client.cancel)
+    cancel_workflows = _waits(Client.cancel_workflows)
+    check = _waits(Client.check)
+    dead_letter_groups = _waits(Client.dead_letter_groups)
+    dead_letters = _waits(Client.dead_letters)
+    delete_dead_letter = _waits(Client.delete_dead_letter)
+    delete_dead_letters = _waits(Client.delete_dead_letters)
+    depth = _waits(Client.depth)
+    describe = _waits(Client.describe)
+    find_subject = _waits(Client.find_subject)
+    fork = _waits(Client.fork)
+    history = _waits(Client.history)
+    is_reachable = _waits(Client.is_reachable)
+    migrate = _waits(Client.migrate)
+    migrate_workflows = _waits(Client.migrate_workflows)
+    query = _waits(Client.query)
+    record = _waits(Client.record)
+    redrive_dead_letter = _waits(Client.redrive_dead_letter)
+    redrive_dead_letters = _waits(Client.redrive_dead_letters)
+    replay = _waits(Client.replay)
+    revive = _waits(Client.revive)
+    revive_workflows = _waits(Client.revive_workflows)
+    send = _waits(Client.send)
+    signal = _waits(Client.signal)
+    timers = _waits(Client.timers)
+    tree = _waits(Client.tree)
+    versions = _waits(Client.versions)
+    watch = _iterates(Client.watch)
+    workflows = _waits(Client.workflows)
 
 
 @final
@@ -169,8 +158,8 @@ class BlockingRuntime(BlockingClient):
 
     _client: Runtime
 
-    drain = _Method(Runtime.drain)
-    request = _Method(Runtime.request)
+    drain = _waits(Runtime.drain)
+    request = _waits(Runtime.request)
 
     def on_domain(
         self, domain: str | None = None, *, timeout: float | timedelta = LISTENER_SECONDS

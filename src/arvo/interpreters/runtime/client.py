@@ -72,9 +72,9 @@ class Client(WorkflowClient):
     and replays workflows. It processes nothing; a `Runtime` does.
 
     *backend*: a URL or a `Backend`. *codec*: decodes the contents of the backend of a URL, as
-    that of the runtime does (see `arvo.codecs`). Use it as `async with Client(system, url) as client`. A
-    client that only inspects needs no handlers: `Client(System([]), url)`. Its operations raise
-    `Unavailable` and `Corrupt` as the backend does.
+    that of the runtime does (see `arvo.codecs`). Use it as `async with Client(system, url) as
+    client`. A client that only inspects needs no handlers: `Client(System([]), url)`. Its
+    operations raise `Unavailable` and `Corrupt` as the backend does.
     """
 
     # How many callers of it wait for the answer to a signal.
