@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,13 +15,12 @@ from arvo import (
     Event,
     EventHandler,
     Resumable,
-    Runtime,
     System,
     Version,
 )
 from arvo.compose import HeldEvents, batched, debounced, singleton, throttled
 from tests.interpreters.until import until
-from tests.processes.worker import open_backend
+from tests.processes.worker import work
 
 # How long the processes may take in all: a loaded machine is slow.
 TIMEOUT_SECONDS: Final = 180.0
@@ -81,15 +79,7 @@ system = System([index_one, index_all, *WORKFLOWS.values()])
 
 def run_worker(url: str, report: Callable[[], None]) -> None:
     """Work on a backend until SIGTERM; call *report* when it works."""
-    asyncio.run(_work(url, report))
-
-
-async def _work(url: str, report: Callable[[], None]) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Runtime(system, open_backend(url)):
-        report()
-        await stop.wait()
+    asyncio.run(work(system, url, report))
 
 
 async def send_change(client: Client, number: int) -> None:

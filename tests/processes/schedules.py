@@ -1,7 +1,6 @@
 """Schedules: worker processes that begin schedules of every policy, and the check of their runs."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -17,7 +16,6 @@ from arvo import (
     Every,
     OrchestratorContract,
     Resumable,
-    Runtime,
     Schedule,
     ScheduleState,
     System,
@@ -30,7 +28,7 @@ from arvo import (
 from arvo.core.events.subject import workflow_id_of
 from arvo.handlers.schedule.plan import OVERLAPS
 from tests.interpreters.until import until
-from tests.processes.worker import open_backend
+from tests.processes.worker import work
 
 # How long the processes may take in all: a loaded machine is slow.
 TIMEOUT_SECONDS: Final = 180.0
@@ -51,7 +49,7 @@ class Worked:
     """The work is done."""
 
 
-work = OrchestratorContract(
+job = OrchestratorContract(
     uri="#/processes/work",
     name="processes.work",
     versions={"1.0.0": Workflow(init=Work, complete=Worked)},
@@ -70,23 +68,15 @@ def take(turn: Turn[None]) -> Commands:
 
 
 schedules = [
-    every(work["1.0.0"], SPEC, Work, name=f"processes.{overlap.partition('_')[0]}", overlap=overlap)
+    every(job["1.0.0"], SPEC, Work, name=f"processes.{overlap.partition('_')[0]}", overlap=overlap)
     for overlap in OVERLAPS
 ]
-system = System([*schedules, Resumable(work, {"1.0.0": take})])
+system = System([*schedules, Resumable(job, {"1.0.0": take})])
 
 
 def run_worker(url: str, report: Callable[[], None]) -> None:
     """Work on a backend until SIGTERM; call *report* when it works."""
-    asyncio.run(_work(url, report))
-
-
-async def _work(url: str, report: Callable[[], None]) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Runtime(system, open_backend(url)):
-        report()
-        await stop.wait()
+    asyncio.run(work(system, url, report))
 
 
 async def count_begun(client: Client) -> list[int]:

@@ -7,26 +7,14 @@ from pathlib import Path
 import pytest
 
 from arvo import Client
-from tests.forked import Forked
 from tests.processes import keyed
 from tests.processes.keyed import TIMEOUT_SECONDS
 from tests.processes.test_order import postgres_server
-from tests.processes.workers import Workers
+from tests.processes.workers import Workers, start_workers
 
 # The changes of each page for each workflow, and after how many of them a worker is killed.
 CHANGES = 15
 CHANGES_BETWEEN_KILLS = 4
-
-
-class Keyers(Workers):
-    """Processes that hold the events of keys."""
-
-    def start(self) -> Forked:
-        """Start one process, and wait until it works."""
-        process = Forked.start(keyed.run_worker, self.url)
-        self.processes.append(process)
-        assert process.wait_until_working()
-        return process
 
 
 async def kill_while_they_hold(url: str, workers: Workers) -> None:
@@ -46,15 +34,9 @@ async def kill_while_they_hold(url: str, workers: Workers) -> None:
 
 def kill_keyers(url: str) -> None:
     """Let two processes hold events, and kill them now and then."""
-    workers = Keyers(url)
-    try:
-        for _ in range(2):
-            workers.start()
+    with start_workers(url, 2, keyed.run_worker) as workers:
         asyncio.run(kill_while_they_hold(url, workers))
         workers.stop()
-    finally:
-        for process in list(workers.processes):
-            workers.kill(process)
 
 
 @pytest.mark.promise("I1", "I2", "I7")

@@ -7,26 +7,14 @@ from pathlib import Path
 import pytest
 
 from arvo import Client
-from tests.forked import Forked
 from tests.processes import schedules
 from tests.processes.schedules import TIMEOUT_SECONDS, count_begun
 from tests.processes.test_order import postgres_server
-from tests.processes.workers import Workers
+from tests.processes.workers import Workers, start_workers
 
 # Each schedule begins so many runs at least, and so many workers are killed while it does.
 RUNS = 3
 KILLS = 4
-
-
-class Schedulers(Workers):
-    """Processes that begin the schedules."""
-
-    def start(self) -> Forked:
-        """Start one process, and wait until it works."""
-        process = Forked.start(schedules.run_worker, self.url)
-        self.processes.append(process)
-        assert process.wait_until_working()
-        return process
 
 
 async def kill_while_they_begin(url: str, workers: Workers) -> None:
@@ -45,15 +33,9 @@ async def kill_while_they_begin(url: str, workers: Workers) -> None:
 
 def kill_schedulers(url: str) -> None:
     """Let two processes begin the schedules, and kill them now and then."""
-    workers = Schedulers(url)
-    try:
-        for _ in range(2):
-            workers.start()
+    with start_workers(url, 2, schedules.run_worker) as workers:
         asyncio.run(kill_while_they_begin(url, workers))
         workers.stop()
-    finally:
-        for process in list(workers.processes):
-            workers.kill(process)
 
 
 @pytest.mark.promise("I1", "I2", "I7")
