@@ -69,13 +69,15 @@ def check_arguments(place: str, function: object, on_problem: Callable[[str], No
         on_problem(f"{place} is {function!r}: use a function of context and event")
         return
     try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        got = f"{display_name(function)}{inspect.signature(function)}"
-        on_problem(f"{place} is {got}: use a function of context and event")
+        signature = inspect.signature(function)
     except ValueError:
-        # Some callables that are written in C have no signature.
+        # Some callables that are written in C have none.
         return
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        got = f"{display_name(function)}{signature}"
+        on_problem(f"{place} is {got}: use a function of context and event")
 
 
 def _all(guards: list[CompiledGuard]) -> CompiledGuard:
