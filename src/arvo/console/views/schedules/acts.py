@@ -55,13 +55,11 @@ def show_schedule_act(
     text, *effects = _TEXTS[verb]
     name = name_of(record.subject)
     extra = {"backfill": _TIMES, "update": (_plan_field(state),)}.get(verb, ())
-    shell = {"backfill": f"backfill package.module:system {name} START END"}.get(
-        verb, f"{verb} package.module:system {name}"
-    )
-    if verb == "update":
-        shell = f"signal package.module:system {name} --type arvo.schedule.update --data …"
-    else:
-        shell = f"schedules {shell}"
+    place = f"package.module:system {name}"
+    shell = {
+        "backfill": f"schedules backfill {place} START END",
+        "update": f"signal {place} --type arvo.schedule.update --data …",
+    }.get(verb, f"schedules {verb} {place}")
     return ActView(
         title=f"{verb.capitalize()} {name}",
         text=text,
