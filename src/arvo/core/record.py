@@ -86,6 +86,13 @@ class Record:
         return tuple(id_ for id_ in self.pending_requests if id_ not in answered)
 
     @property
+    def open_requests(self) -> tuple[str, ...]:
+        """The ids of the requests whose replies it waits for: none once it has ended or failed."""
+        if self.status != "active":
+            return ()
+        return tuple(id_ for id_ in self.unanswered if not self.pending_requests[id_].is_one_way)
+
+    @property
     def open_children(self) -> tuple[str, ...]:
         """The ids of the events that began the children without a reply, oldest first."""
         return tuple(id_ for id_ in self.unanswered if id_ in self.children)

@@ -26,12 +26,14 @@ class SentRequest:
 
     *to* is the address that was asked, *type* the event type of the request, *dataschema* the
     service's contract and version, *domain* the domain by which the request left the system.
+    *is_one_way*: the workflow does not wait for a reply, though one may come.
     """
 
     to: str
     type: str
     dataschema: str
     domain: str | None = None
+    is_one_way: bool = False
 
 
 make_request: Final = constructor(SentRequest)
@@ -44,12 +46,15 @@ def write_child(child: ChildRun) -> dict[str, Any]:
 
 def write_request(sent: SentRequest) -> dict[str, Any]:
     """Return a request as JSON data."""
-    return {
+    content: dict[str, Any] = {
         "to": sent.to,
         "type": sent.type,
         "dataschema": sent.dataschema,
         "domain": sent.domain,
     }
+    if sent.is_one_way:
+        content["is_one_way"] = True
+    return content
 
 
 def read_requests(content: Mapping[str, Any]) -> Mapping[str, SentRequest]:
@@ -61,6 +66,7 @@ def read_requests(content: Mapping[str, Any]) -> Mapping[str, SentRequest]:
                 type=sent["type"],
                 dataschema=sent["dataschema"],
                 domain=sent["domain"],
+                is_one_way=sent.get("is_one_way", False),
             )
             for id_, sent in content.items()
         }
@@ -73,5 +79,6 @@ def is_request(sent: object) -> bool:
         isinstance(sent, Mapping)
         and all(isinstance(sent.get(name), str) for name in ("to", "type", "dataschema"))
         and isinstance(sent.get("domain"), str | None)
+        and isinstance(sent.get("is_one_way", False), bool)
         and isinstance(sent.get("replies", ()), list | tuple)
     )

@@ -148,5 +148,5 @@ def _describe(node: Tree) -> str:
         return f"{name}: {record.status}: {one_line(record.failure.message)}"
     if record.status != "active":
         return f"{name}: {record.status}"
-    pending = f"pending requests: {len(record.unanswered)}, timers: {len(record.timers)}"
+    pending = f"pending requests: {len(record.open_requests)}, timers: {len(record.timers)}"
     return f"{name}: {record.status}, {pending}"

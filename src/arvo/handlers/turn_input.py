@@ -1,6 +1,6 @@
 """TurnInput: the input of one workflow turn and its outcome, the same for every kind."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any, final
 
@@ -45,7 +45,8 @@ class TurnOutcome:
     *abandoned_requests*: ids of the requests whose replies the workflow no longer waits for; the
     engine cancels the children that they started. *continued_as_new*: the workflow started again,
     and of its earlier requests it waits only for its children. *ended*: the workflow is done, even
-    if no command completes it.
+    if no command completes it. *requests*: the ids of the requests that it waits for, of all that
+    it sends; None: all.
     """
 
     commands: tuple[Command, ...]
@@ -54,3 +55,4 @@ class TurnOutcome:
     abandoned_requests: tuple[str, ...] = ()
     continued_as_new: bool = False
     ended: bool = False
+    requests: Container[str] | None = None

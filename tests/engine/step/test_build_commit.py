@@ -21,6 +21,7 @@ from arvo import (
     Log,
     OrchestratorContract,
     Persist,
+    Record,
     Resumable,
     Schedule,
     Subject,
@@ -29,9 +30,11 @@ from arvo import (
     Violate,
     Workflow,
     WorkflowDomains,
+    ask,
     fail,
     flow,
     step,
+    tell,
 )
 from tests.shop import (
     NOW,
@@ -355,3 +358,27 @@ def test_a_failure_states_its_own_cost() -> None:
     assert [commit.events[0].executionunits for commit in requests] == [3.5, 3.5]
     assert expect_commit(System([dear]), charge_request()).events[0].executionunits == 3.5
     assert expect_commit(System([handler]), charge_request()).events[0].executionunits == 2
+
+
+def test_of_what_a_flow_tells_the_last_stay_in_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may tell something each hour for years, and a reply to it still belongs to it."""
+    monkeypatch.setattr("arvo.engine.step.pending.ANSWERED_REQUESTS_MAX", 2)
+
+    @flow(order, "1.0.0", services=SERVICES)
+    def tells(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        for amount in range(3):
+            yield from tell(ChargeCard("o1", amount))
+        paid = yield from ask(ChargeCard("o1", 4), CardCharged)
+        return OrderFulfilled(paid.receipt)
+
+    commit = expect_commit(System([tells]), order_request())
+
+    *events, asked = [event.id for event in commit.events]
+    assert commit.record is not None
+    assert commit.record.open_requests == (asked,)
+    assert list(commit.record.pending_requests) == [*events[1:], asked]
+    assert Record.from_dict(commit.record.to_dict()) == commit.record
+    reply = expect_commit(
+        System([tells]), reply_to(commit.events[1], CardCharged("r")), commit.record
+    )
+    assert (reply.outcome, reply.events) == ("handled", ())

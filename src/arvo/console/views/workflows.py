@@ -139,8 +139,8 @@ def waits_for(record: Record, redaction: Redaction) -> str:
     parts = list(map(operation_name, operations[:WAITING_NAMED_MAX]))
     if len(operations) > WAITING_NAMED_MAX:
         parts.append(f"{len(operations) - WAITING_NAMED_MAX} more")
-    if not operations and record.unanswered:
-        count = len(record.unanswered)
+    if not operations and record.open_requests:
+        count = len(record.open_requests)
         parts.append(f"{count} {'reply' if count == 1 else 'replies'}")
     if record.timers:
         name, timer = min(record.timers.items(), key=lambda item: item[1].at)

@@ -127,11 +127,11 @@ def build_turn_commit(
         return events
     # A failed workflow keeps the requests of its last good turn, so that an operator can revive it.
     failed = effects.status == "failed"
-    answers = _signal_answers(handler, turn.version)
+    answers, services = _signal_answers(handler, turn.version), handler.services_of(turn.version)
     requests = (
         current.pending_requests
         if failed
-        else next_requests(filed, current, events, outcome, answers)
+        else next_requests(filed, current, events, outcome, services, answers)
     )
     if len(requests) > PENDING_REQUESTS_MAX:
         expected = f"at most {PENDING_REQUESTS_MAX} requests"

@@ -25,6 +25,7 @@ from arvo.engine.step.event_factory import EventFactory
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.resumable import Resumable
+from arvo.handlers.services import Services
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 # A workflow that waits for more replies than this has lost track of them, and each turn copies the
@@ -35,7 +36,8 @@ PENDING_REQUESTS_MAX: Final = 10_000
 # workflow that starts one child a day and never ends would grow with each of them.
 CHILDREN_MAX: Final = 1_000
 
-# Answered requests that stay in the record for further replies of their services.
+# Answered requests that stay in the record for further replies of their services, and requests
+# that are one way, for a reply that may come all the same.
 ANSWERED_REQUESTS_MAX: Final = 100
 
 # The requests that were sent, by the id of their event.
@@ -124,18 +126,25 @@ def next_requests(
     current: Record,
     events: tuple[Event[Any], ...],
     outcome: TurnOutcome,
+    services: Services,
     answers: Container[str] = (),
 ) -> PendingRequests:
     """Return the requests that the workflow waits for after a turn that sent *events*.
 
-    *filed*: the replies, that of this turn included. *answers*: the types of the events that answer
-    a signal. Where the turn sends nothing the requests
-    stay, the same object. Otherwise a request stays until it is answered or the workflow abandons
-    it. The TypeScript package starts a new set whenever a turn emits, and so loses the replies that
-    are still to come.
+    *filed*: the replies, that of this turn included. *services*: those of the workflow. *answers*:
+    the types of the events that answer a signal. Where the turn sends nothing the requests stay,
+    the same object. Otherwise a request stays until it is answered or the workflow abandons it; of
+    those that are one way the last stay. The TypeScript package starts a new set whenever a turn
+    emits, and so loses the replies that are still to come.
     """
     sent = {
-        event.id: make_request(event.to or "", event.type, event.dataschema or "", event.domain)
+        event.id: make_request(
+            event.to or "",
+            event.type,
+            event.dataschema or "",
+            event.domain,
+            _is_one_way(event, outcome, services),
+        )
         for event in events
         if type(event.data) not in _WITHOUT_REPLY
         and event.type not in answers
@@ -151,7 +160,26 @@ def next_requests(
     if outcome.continued_as_new:
         requests = {id_: open_ for id_, open_ in requests.items() if id_ in current.children}
     requests.update(sent)
+    if any(request.is_one_way for request in sent.values()):
+        # A child that was begun so is cancelled with its parent, and stays until it replies.
+        children = current.children.keys() | {
+            event.id for event in events if event.raw.get(PARENT_SUBJECT) == current.subject
+        }
+        one_way = [id_ for id_, it in requests.items() if it.is_one_way and id_ not in children]
+        for id_ in one_way[: max(0, len(one_way) - ANSWERED_REQUESTS_MAX)]:
+            del requests[id_]
     return FrozenDict(requests)
+
+
+def _is_one_way(event: Event[Any], outcome: TurnOutcome, services: Services) -> bool:
+    """Return whether the workflow waits for no reply to a request."""
+    if outcome.requests is not None:
+        # A request to several domains has one id for each.
+        first, _, position = event.id.rpartition(".")
+        first = first if position.isdigit() else event.id
+        return event.id not in outcome.requests and first not in outcome.requests
+    service = services.by_type.get(event.type)
+    return service is not None and not service.emitted
 
 
 def next_answered(

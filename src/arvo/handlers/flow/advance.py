@@ -243,4 +243,6 @@ def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
         journal=(*execution.prefix, *execution.appended) if has_changed else None,
         abandoned_requests=tuple(execution.abandoned),
         continued_as_new=is_new,
+        # Those of `tell` have no number: no operation waits for them.
+        requests=execution.numbers,
     )

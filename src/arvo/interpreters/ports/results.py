@@ -156,7 +156,7 @@ class StoredWorkflow:
         if record.failure is not None:
             text += f": {one_line(record.failure.message)}"
         elif record.status == "active":
-            text += f", open requests: {len(record.unanswered)}, timers: {len(record.timers)}"
+            text += f", open requests: {len(record.open_requests)}, timers: {len(record.timers)}"
         return f"{text}\n  {printable(subject_label(record.subject))}"
 
 

@@ -20,7 +20,7 @@ from arvo.printable import printable
 @final
 @frozen
 class PendingRequest:
-    """A request of a workflow without a reply: the *id* and *type* of its event, and its time.
+    """A request that a workflow waits for: the *id* and *type* of its event, and its time.
 
     *type* and *since* are None if the history does not reach back that far.
     """
@@ -36,9 +36,10 @@ class WorkflowDescription:
     """The state of one workflow. `str` formats it as lines for an operator.
 
     *record*: the stored record, with its pending timers. *began*, *changed*: the times of its first
-    and last write. *requests*: the pending requests. *waiting_for*: the operations that a flow
-    waits for, as text. *unread_signals*: the types of the signals that a flow has not read yet.
-    *dead_letters*: the dead letters of its subject, the first `PAGE_MAX` of them.
+    and last write. *requests*: the requests whose replies it waits for. *waiting_for*: the
+    operations that a flow waits for, as text. Both are empty once it has ended or failed, and
+    neither has what a flow sent by `tell`. *unread_signals*: the types of the signals that a flow
+    has not read yet. *dead_letters*: the dead letters of its subject, the first `PAGE_MAX` of them.
     """
 
     record: Record
@@ -70,6 +71,12 @@ class WorkflowDescription:
         if record.late_replies:
             number = f"{record.late_replies} that came since"
             yield f"  replies    {number}; a revival delivers them again"
+        if record.status == "failed":
+            sent = record.pending_requests
+            waiting = [id_ for id_ in record.unanswered if not sent[id_].is_one_way]
+            if waiting:
+                number = f"{len(waiting)} without a reply"
+                yield f"  requests   {number}; a revival waits for them again"
         if record.state is not None and not record.journal:
             yield f"  state      {short_repr(record.state)}"
         yield from self._waiting_lines()
@@ -110,11 +117,12 @@ def describe(
     record = stored.record
     sent = {entry.event.id: entry for entry in history if entry.kind == "produced" and entry.event}
     waiting_for, unread_signals = read_waiting(record)
+    waiting_for = waiting_for if record.status == "active" else ()
     return WorkflowDescription(
         record=record,
         began=stored.began,
         changed=stored.changed,
-        requests=tuple(_pending_request(id_, sent.get(id_)) for id_ in record.unanswered),
+        requests=tuple(_pending_request(id_, sent.get(id_)) for id_ in record.open_requests),
         waiting_for=waiting_for,
         unread_signals=unread_signals,
         dead_letters=tuple(dead_letters),

@@ -315,8 +315,9 @@ class Requests:
             text = f"{number} of its events are dead letters, {which}: {entry.reason}; "
         if record is None:
             return f"{text}no record is stored for its subject"
-        waiting = list(record.unanswered)
-        return f"{text}its workflow is {record.status} and waits for answers to {waiting}"
+        text += f"its workflow is {record.status}"
+        waiting = list(record.open_requests)
+        return f"{text} and waits for answers to {waiting}" if waiting else text
 
 
 async def poll_for_answer(

@@ -159,7 +159,7 @@ def _next_step(record: Record, timers: Sequence[TimerRow]) -> str:
             )
         case "active" if not record.init:
             return "Its first event will be delivered again."
-        case "active" if record.unanswered:
+        case "active" if record.open_requests:
             return "It continues with the next reply."
         case "active" if timers:
             return "It continues when its next timer is due."
