@@ -36,6 +36,7 @@ from arvo import (
     step,
 )
 from arvo.core.events.protocol import cancel_type
+from arvo.engine.step.admit import check_remote
 from arvo.engine.step.doors import check_outside, find_id_conflict
 from arvo.statechart import State, emit
 from tests.handlers.test_signals import approve, signal
@@ -254,3 +255,32 @@ def test_only_the_same_event_is_a_duplicate_of_the_one_that_began(
     # A handler of the system that is repeated after a crash may emit other content.
     assert isinstance(result, Failure) != (is_same or event.source == charge.type)
     assert (find_id_conflict(record, event) is None) == is_same
+
+
+_JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=5),
+    lambda inner: st.dictionaries(st.sampled_from(["order_id", "amount", "other"]), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["order_id", "amount", "other"]), _JSON),
+    st.sampled_from([charge.type, "com.payment.other"]),
+    st.sampled_from(["1.0.0", "0.0.0", "7.0.0"]),
+    st.sampled_from([charge.uri, "#/other"]),
+)
+def test_a_sender_refuses_of_the_listed_version_exactly_what_the_remote_handler_refuses(
+    data: dict[str, Any], event_type: str, version: str, uri: str
+) -> None:
+    """And of another version only what no version of the contract can accept."""
+    request = charge["1.0.0"].accepts(ChargeCard("o1", 1), source=WEB).to_dict()
+    changes = {"data": data, "type": event_type, "dataschema": f"{uri}/{version}"}
+    event = Event.from_dict({**request, **changes})
+
+    at_sender = check_remote(System([], remote=[charge["1.0.0"]]), event)
+    at_handler = check_outside(System([payments]), event, None)
+
+    if (event_type, uri) != (charge.type, charge.uri) or version == "1.0.0":
+        assert (at_sender is None) == (at_handler is None)
+    else:
+        assert at_sender is None

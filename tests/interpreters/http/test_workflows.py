@@ -152,7 +152,7 @@ def test_the_history_is_streamed_and_resumed(tmp_path: Path) -> None:
             "/workflows/blog.publish/1.0.0",
             {**PAGE, "source": "x.y"},
             400,
-            "subject.execution.initiator",
+            "source",
         ),
         ("/workflows/blog.publish/1.0.0", {**PAGE, "source": ""}, 400, "source"),
         # It would begin a second workflow if it were ignored.

@@ -18,12 +18,12 @@ from arvo.core.events.protocol import (
     system_error_type,
 )
 from arvo.core.events.stamp import stamp
-from arvo.core.events.subject import Subject
+from arvo.core.events.subject import Subject, is_initiator
 from arvo.core.events.uri import encode_uri
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.arguments import check_argument
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violated
 
 A = TypeVar("A")
@@ -219,11 +219,15 @@ class VersionedContract(Generic[A]):
     def _subject(
         self, source: str, name: str, options: EventOptions, run: str | None = None
     ) -> Subject:
-        redirectto = options.get("redirectto")
+        redirectto, initiator = options.get("redirectto"), encode_uri(source)
+        if not is_initiator(initiator):
+            expected = "a name of three segments such as com.shop.web, or a subject= of the event"
+            issue = Issue("source", expected, short_repr(source))
+            raise Violated(ContractViolation(f"{name} cannot come from this sender", issue))
         return Subject.new(
             process_name(name),
             self.version,
-            initiator=encode_uri(source),
+            initiator=initiator,
             domain=options.get("domain"),
             meta={"redirectto": redirectto} if redirectto else EMPTY,
             id=run,

@@ -271,10 +271,19 @@ def _is_run_id(value: object) -> bool:
     return isinstance(value, str) and value != "" and ";" not in value and is_encodable(value)
 
 
+def is_initiator(name: str) -> bool:
+    """Return whether a sender of this name may begin a run.
+
+    >>> is_initiator("com.shop.web"), is_initiator("web")
+    (True, False)
+    """
+    return _NAME.fullmatch(name) is not None and name.count(".") >= _SEGMENTS_MIN - 1
+
+
 def _name_issues(path: str, name: object) -> "list[Issue]":
     if not isinstance(name, str):
         return [Issue(path, "a string", short_repr(name))]
-    if _NAME.fullmatch(name) and name.count(".") >= _SEGMENTS_MIN - 1:
+    if is_initiator(name):
         return []
     return [Issue(path, "a name of three segments such as com.shop.web", short_repr(name))]
 

@@ -5,6 +5,7 @@ from typing import Any, final
 
 from attrs import define
 
+from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.dataschema import WILDCARD, Dataschema
@@ -91,6 +92,28 @@ def admit_version(handler: WorkflowHandler, version: str) -> ConfigViolation | N
         return None
     issue = Issue("subject.orchestrator.version", ", ".join(handler.versions), version)
     return ConfigViolation(f"{handler.source} has no such version", issue)
+
+
+def check_remote(system: System, event: Event[Any]) -> Violation | None:
+    """Return why the handler of another process will refuse *event*, or None.
+
+    Only the versions in `System.remote` are known. An event of another version passes, because the
+    other process may be newer, and so does a signal or a reply for a workflow.
+    """
+    listed = {it.dataschema: it for it in system.remote if it.type == event.to}
+    contract = next(iter(listed.values()))
+    if event.type != contract.type:
+        if is_orchestrator_type(contract.type):
+            return None
+        issue = Issue("type", contract.type, repr(event.type))
+        return ConfigViolation(f"{describe_event(event)} is not for {contract.uri}", issue)
+    schema = Dataschema.parse(event.dataschema)
+    if schema is not None and schema.uri != contract.uri:
+        issue = Issue("dataschema", contract.uri, repr(event.dataschema))
+        return ContractViolation(f"{describe_event(event)} belongs to another contract", issue)
+    known = listed.get(event.dataschema or "")
+    admitted = None if known is None else _read(event, known, known.accepted)
+    return None if admitted is None or isinstance(admitted, Admitted) else admitted
 
 
 def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Admitted | Violation:

@@ -14,7 +14,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.core.violations.arguments import check_limit, refusal
+from arvo.core.violations.arguments import check_argument, check_limit, refusal
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
@@ -177,9 +177,10 @@ class Client(WorkflowClient):
         """Raise `Violated` if *event* may not enter the system from outside.
 
         An outsider may begin workflows, address handlers, send signals, and answer an open request
-        that left by a domain. The event must fit its contract. An event of a version that only
-        another worker serves passes. Raises `TooEarly`, a `Violated`, if too many signals wait for
-        workflows that have not started.
+        that left by a domain. The event must fit its contract: that of its handler, or of a remote
+        one as far as the system lists it. An event of a version that only another worker serves
+        passes. Raises `TooEarly`, a `Violated`, if too many signals wait for workflows that have
+        not started.
         """
         await self._refuse(event, partial(self._early.admit, counts=False))
 
@@ -190,6 +191,8 @@ class Client(WorkflowClient):
     async def _refuse(
         self, event: Event[Any], admit: Callable[[Event[Any]], Awaitable[None]]
     ) -> None:
+        expected = 'an Event: write `contract["1.0.0"].accepts(payload, source="com.shop.web")`'
+        check_argument("event", event, Event, expected, of=f"a {type(self).__name__}")
         self._destination(event)
         violation = await refuse_outside(self.system, self._backend, event, admit=admit)
         if violation is not None:

@@ -1,6 +1,6 @@
 """Doors: the check of an event from outside, with the record and the registry that it needs."""
 
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from arvo.core.begin import find_other_run, has_chosen_id
@@ -9,6 +9,7 @@ from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violation
+from arvo.engine.step.admit import check_remote
 from arvo.engine.step.doors import (
     check_outside,
     claimed_workflows,
@@ -35,7 +36,8 @@ async def refuse_outside(
     """Return why an event from outside may not enter, or None.
 
     An event of a version that only another worker serves passes; with *unserved* also one that no
-    live worker serves. *admit* is called with a signal for a workflow that has not started, and may
+    live worker serves. One for a remote handler is compared with the versions that *system* lists
+    of it. *admit* is called with a signal for a workflow that has not started, and may
     raise `TooEarly`. Otherwise raises as the backend does.
     """
     subject, record = record_subject(system, event), None
@@ -83,20 +85,18 @@ async def _refuse(
     needed = missing_service(system, event, record)
     if needed is not None and (unserved or system.is_remote(needed.address)):
         # Checked where its handler is.
-        return None
+        return None if unserved else _check(event, lambda: check_remote(system, event))
     if (needed or claimed_workflows(event)) and isinstance(backend, SupportsServiceRegistry):
         registered = await backend.services.list()
         if needed and any(each.serves(needed.address, needed.version) for each in registered):
             return None
         others = frozenset(address for each in registered for address in each.versions)
-    return _check(system, event, record, others)
+    return _check(event, lambda: check_outside(system, event, record, others))
 
 
-def _check(
-    system: System, event: Event[Any], record: Record | None, others: Container[str]
-) -> Violation | None:
+def _check(event: Event[Any], check: Callable[[], Violation | None]) -> Violation | None:
     try:
-        return check_outside(system, event, record, others)
+        return check()
     except BaseException as error:
         if is_interrupt(error):
             raise
