@@ -29,7 +29,7 @@ _SERVERS = {
 _SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 _PROFILES = {
     "quick": settings(
-        max_examples=60, deadline=None, database=None, suppress_health_check=_SLOW_CHECKS
+        max_examples=40, deadline=None, database=None, suppress_health_check=_SLOW_CHECKS
     ),
     "deep": settings(max_examples=2000, deadline=None, suppress_health_check=_SLOW_CHECKS),
 }

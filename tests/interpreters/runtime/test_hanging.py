@@ -205,7 +205,7 @@ def test_waiting_for_a_domain_that_hangs_uses_up_no_attempt() -> None:
         for number in range(12):
             await runtime.send(charge_request(f"h{number}", LIMIT + 1))
         # Two run and two wait. The others return several times.
-        await until(lambda: runtime.stats().released > 60)
+        await until(lambda: runtime.stats().released > 30)
         release.set()
         await runtime.drain(timeout=60)
         assert await runtime.dead_letters() == ()
