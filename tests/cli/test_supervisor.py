@@ -21,8 +21,9 @@ import pytest
 from arvo import Client, Runtime, SqliteBackend, System
 from arvo.cli import main
 from arvo.cli.process.listen import listen
+from arvo.cli.process.supervisor import Supervisor
 from tests.interpreters.postgres.schemas import schema_url
-from tests.shop import payment_handler, shop
+from tests.shop import fulfilment, payment_handler, payments, shop
 
 ROOT = Path(__file__).parents[2]
 # Generous: a loaded machine is slow, and only a failure waits for it.
@@ -454,3 +455,31 @@ def test_a_function_of_the_user_receives_no_url_that_cannot_be_read(
 def parse_url(backend: str) -> Runtime:
     """Parse the URL as many programs do."""
     return Runtime(shop, f"memory:?{urlsplit(backend).port}")
+
+
+# A workflow of which nothing here answers a request.
+incomplete = System([fulfilment, payments])
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_findings_in_the_wiring_are_reported_before_a_worker_starts(
+    log_format: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise the first event finds them, as a dead letter."""
+
+    async def work(_: Supervisor) -> int:
+        return 0
+
+    monkeypatch.setattr(Supervisor, "work", work)
+    system = "tests.cli.test_supervisor:incomplete"
+
+    assert main(["run", system, "--backend", "memory:", "--log-format", log_format]) == 0
+
+    [line] = capsys.readouterr().err.splitlines()
+    finding = "check: arvo.orc.order.fulfil calls com.shipping.book: expected a handler here"
+    if log_format == "text":
+        assert finding in line
+    else:
+        content = json.loads(line)
+        assert (content["logger"], content["level"]) == ("arvo.run", "warning")
+        assert content["message"].startswith(finding)

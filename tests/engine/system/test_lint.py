@@ -7,6 +7,7 @@ import pytest
 
 from arvo import (
     Commands,
+    Contract,
     Domain,
     Emit,
     Event,
@@ -17,13 +18,16 @@ from arvo import (
     Resumable,
     System,
     Turn,
+    Version,
     Workflow,
     WorkflowDomains,
     ask,
     flow,
+    tell,
 )
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.statechart import State, emit
+from tests.engine.system import rules
 from tests.shop import (
     SERVICES,
     BookShipment,
@@ -98,6 +102,41 @@ def _stays(turn: Turn[Any]) -> Commands:
     return Emit(BookShipment("o"))
 
 
+_book_by_partner = partial(Emit, domain="partner")
+_BY_PARTNER: dict[str, Any] = {"domain": ("partner",)}
+
+
+def _by_module(turn: Turn[Any]) -> Commands:
+    return rules.book_elsewhere("o")
+
+
+def _by_module_here(turn: Turn[Any]) -> Commands:
+    return rules.book_here("o")
+
+
+def _by_partial(turn: Turn[Any]) -> Commands:
+    return _book_by_partner(BookShipment("o"))
+
+
+def _by_options(turn: Turn[Any]) -> Commands:
+    return [Emit(BookShipment(it), **_BY_PARTNER) for it in "o"]
+
+
+class _Rules:
+    def book(self) -> Emit:
+        return Emit(BookShipment("o"), domain="partner")
+
+    def take_turn(self, _: Turn[Any]) -> Commands:
+        return self.book()
+
+
+_rules = _Rules()
+
+
+def _by_object(turn: Turn[Any]) -> Commands:
+    return [_rules.book() for _ in range(1)]
+
+
 class _Callable:
     def __call__(self, _: Turn[Any]) -> Commands:
         return Emit(BookShipment("o"), domain=("partner",))
@@ -131,11 +170,19 @@ def _orchestrator(action: Any) -> WorkflowHandler:
         _resumable(_by_helper),
         _resumable(partial(_by_keyword, domain="partner")),
         _resumable(_Callable()),
+        _resumable(_by_module),
+        _resumable(_by_partial),
+        _resumable(_by_options),
+        _resumable(_by_object),
+        _resumable(_rules.take_turn),
         _flow,
         _orchestrator(Emit(BookShipment("o"), domain="partner")),
         _orchestrator(lambda _context, _event: Emit(BookShipment("o"), domain="partner")),
     ],
-    ids=["helper", "partial", "object", "flow", "command", "lambda"],
+    ids=[
+        *("helper", "partial", "callable", "module", "partial of Emit", "options", "object"),
+        *("method", "flow", "command", "lambda"),
+    ],
 )
 def test_a_request_that_leaves_by_a_domain_is_no_fault(handler: WorkflowHandler) -> None:
     """Its service is in another system, and the domain's listener carries the request there."""
@@ -148,6 +195,7 @@ def test_a_request_that_leaves_by_a_domain_is_no_fault(handler: WorkflowHandler)
     "handler",
     [
         _resumable(_stays),
+        _resumable(_by_module_here),
         _orchestrator(lambda _context, _event: Emit(BookShipment("o"))),
         Resumable(
             order,
@@ -156,10 +204,36 @@ def test_a_request_that_leaves_by_a_domain_is_no_fault(handler: WorkflowHandler)
             domains=WorkflowDomains(services=Domain.FROM_EVENT_CONTRACT),
         ),
     ],
-    ids=["resumable", "machine", "rule"],
+    ids=["resumable", "module", "machine", "rule"],
 )
 def test_a_request_that_stays_without_a_handler_is_reported(handler: WorkflowHandler) -> None:
     """A rule that resolves to no domain does not let it leave either."""
     issues = System([payments, handler]).check()
 
     assert [issue.got for issue in issues if "calls com.shipping.book" in issue.path] == ["neither"]
+
+
+def test_the_domain_of_a_contract_is_named_where_a_request_stays() -> None:
+    """A contract with a domain lets no request leave: the workflow says so."""
+    abroad = Contract(
+        uri="#/abroad",
+        type="com.abroad.book",
+        domain="abroad",
+        versions={"1.0.0": Version(accepts=BookShipment)},
+    )
+
+    def check(**options: Any) -> list[str]:
+        @flow(order, "1.0.0", services=[abroad["1.0.0"]])
+        def books(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+            yield from tell(Emit(BookShipment("o"), **options))
+            return OrderFulfilled("t")
+
+        return [str(issue) for issue in System([books]).check()]
+
+    def leaves(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from tell(Emit(BookShipment("o"), domain=(Domain.FROM_EVENT_CONTRACT,)))
+        return OrderFulfilled("t")
+
+    [issue] = check()
+    assert "(domain=Domain.FROM_EVENT_CONTRACT is abroad here), got neither" in issue
+    assert System([flow(order, "1.0.0", services=[abroad["1.0.0"]])(leaves)]).check() == ()

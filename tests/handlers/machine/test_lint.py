@@ -2,13 +2,20 @@
 
 from typing import Any
 
+import pytest
+
 from arvo import (
+    Cancellation,
+    Compensate,
+    Emit,
+    Fail,
     SystemFault,
 )
 from arvo.statechart import State, cancel, emit, raise_
 from tests.fulfilment import machine
-from tests.handlers.machine.machines import make_machine
+from tests.handlers.machine.machines import CHARGE, make_machine
 from tests.shop import (
+    BookShipment,
     CardCharged,
     CardDeclined,
     ChargeCard,
@@ -130,3 +137,72 @@ def test_one_timer_id_in_states_that_cancel_it_is_no_problem() -> None:
     )
 
     assert issues == []
+
+
+def compensating(*actions: Any) -> list[str]:
+    return problems(
+        initial="a",
+        states={
+            "a": State(
+                entry=list(actions),
+                on={CardCharged: "b", CardDeclined: "b", "sys.*": "b"},
+            ),
+            "b": State(type="final", output=OrderFulfilled("t")),
+        },
+    )
+
+
+def take_back(order_id: str) -> Compensate:
+    return Compensate(BookShipment(order_id))
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        emit(Compensate(BookShipment("o"))),
+        emit(lambda _c, _e: Compensate(BookShipment("o"))),
+        emit(lambda _c, _e: Compensate(Emit({"order_id": "o"}, type="com.shipping.book"))),
+        emit(lambda _c, _e: take_back("o")),
+    ],
+)
+def test_the_reply_to_a_compensation_needs_no_state(action: Any) -> None:
+    """The workflow has ended when it comes."""
+    assert compensating(CHARGE, action) == []
+
+
+def test_the_reply_of_a_service_that_is_asked_as_well_needs_a_state() -> None:
+    asks = emit(lambda _c, _e: BookShipment("o"))
+
+    [issue] = compensating(CHARGE, emit(Compensate(BookShipment("o"))), asks)
+
+    assert "a state that handles evt.shipping.booked" in issue
+
+
+@pytest.mark.parametrize("last", [State(), State(type="final")])
+def test_a_state_that_only_a_cancellation_enters_needs_no_way_out_and_no_output(
+    last: State,
+) -> None:
+    """The workflow ends as cancelled, whichever state it reaches."""
+    on: dict[Any, str] = {CardCharged: "b", CardDeclined: "b", SystemFault: "b"}
+    states = {"b": State(type="final", output=OrderFulfilled("t")), "end": last}
+    config: dict[str, Any] = {"services": [charge["1.0.0"]], "initial": "a"}
+
+    def entered_by(event: Any) -> list[str]:
+        return problems(
+            **config, states={"a": State(entry=CHARGE, on={**on, event: "end"}), **states}
+        )
+
+    assert entered_by(Cancellation) == []
+    assert len(entered_by(CardDeclined)) == 1
+
+
+@pytest.mark.parametrize("action", [emit(Fail("no")), emit(lambda _c, _e: Fail("no"))])
+def test_a_state_that_fails_needs_no_way_out(action: Any) -> None:
+    """The workflow has failed."""
+    states = {
+        "a": State(entry=CHARGE, on={CardCharged: "b", CardDeclined: "c", SystemFault: "c"}),
+        "b": State(type="final", output=OrderFulfilled("t")),
+        "c": State(entry=action),
+    }
+
+    assert problems(services=[charge["1.0.0"]], initial="a", states=states) == []

@@ -1,5 +1,6 @@
 """Run: the command that works, and the one that migrates its tables."""
 
+import logging
 import os
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Final
@@ -39,8 +40,9 @@ async def run(
 ) -> int:
     """Run a system in one or more worker processes until a signal stops them.
 
-    SYSTEM names a System, or a function from the backend's URL to a Runtime. A worker that dies is
-    restarted. SIGTERM or Ctrl-C finishes the events in progress; a second signal stops at once.
+    SYSTEM names a System, or a function from the backend's URL to a Runtime. The findings of its
+    `check` are reported first. A worker that dies is restarted. SIGTERM or Ctrl-C finishes the
+    events in progress; a second signal stops at once.
 
     Parameters
     ----------
@@ -70,11 +72,14 @@ async def run(
         raise UsageError(
             "the memory: backend lives in one process: choose another backend, or --workers 1"
         )
+    log, exports = LogOptions(log_format, log_level), is_exporting(otel, os.environ)
     # A faulty name or URL would fail in every worker: report it once, before any starts.
-    async with Client(load_system(system, backend), open_backend(backend)) as client:
+    loaded = load_system(system, backend)
+    for issue in loaded.check():
+        log.report(f"check: {issue}", logging.WARNING)
+    async with Client(loaded, open_backend(backend)) as client:
         await client.record("arvo.run")
         await client.depth()
-    log, exports = LogOptions(log_format, log_level), is_exporting(otel, os.environ)
     supervisor = Supervisor(
         system, backend, workers, shutdown_timeout, hang_timeout, log=log, otel=exports
     )

@@ -40,11 +40,11 @@ class LogOptions:
         # Python would print them between the lines of the log.
         logging.captureWarnings(capture=True)
 
-    def report(self, text: str) -> None:
+    def report(self, text: str, level: int = logging.INFO) -> None:
         """Print a status line of the supervisor."""
         if self.format == "text":
             print_status(text)
             return
-        record = logging.LogRecord(_RUN, logging.INFO, "", 0, text, None, None)
+        record = logging.LogRecord(_RUN, level, "", 0, text, None, None)
         sys.stderr.write(f"{JsonFormatter().format(record)}\n")
         sys.stderr.flush()

@@ -7,12 +7,12 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.domain import Domain
 from arvo.core.violations.issue import Issue
 from arvo.engine.system.handler import Handler, WorkflowHandler
-from arvo.handlers.domain_use import may_choose_domain
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.dry_run import dry_run
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.action_sites import action_sites
 from arvo.handlers.machine.orchestrator import Orchestrator
+from arvo.handlers.references import may_choose_domain
 from arvo.handlers.resumable import Resumable
 
 
@@ -64,6 +64,8 @@ def _missing_services(
     for address, service in missing.items():
         if not _leaves_system(handler, service):
             expected = "a handler here or in remote=, or a domain for its requests to services"
+            if service.domain is not None:
+                expected += f" (domain=Domain.FROM_EVENT_CONTRACT is {service.domain} here)"
             yield Issue(f"{handler.source} calls {address}", expected, "neither")
 
 

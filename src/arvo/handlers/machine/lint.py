@@ -1,15 +1,17 @@
 """Lint: likely mistakes in a machine, which is valid and runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType
 from typing import Any, Final
 
-from arvo.core.command import Fail
+from arvo.core.command import Compensate, Fail
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.protocol import cancel_type, timer_event_type
 from arvo.core.violations.issue import Issue
 from arvo.handlers.machine.action_sites import action_sites, flatten_ops, planned_commands
 from arvo.handlers.machine.compile import last_output
 from arvo.handlers.machine.timer_lint import find_overlapping_timers
+from arvo.handlers.references import references
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.compiled.completion import is_final
 from arvo.statechart.compiled.ops import Code, is_function
@@ -35,12 +37,50 @@ def lint_machine(
     signals: Sequence[VersionedContract[Any]],
 ) -> Iterator[Issue]:
     """Find likely mistakes in a machine, each at its state."""
+    # A state that only a cancellation enters needs no way out and no output: the workflow ends.
+    reachable = reachable_states(chart.compiled, without=cancel_type(contract.type))
+    ends = {
+        node.path
+        for node in chart.compiled.tree.nodes
+        if not reachable & node.bit or _fails(chart, node)
+    }
     for problem in lint(chart):
-        yield Issue(problem.path, _EXPECTED[problem.kind], problem.message)
-    yield from _unhandled_events(chart, services, signals)
+        if problem.kind != "dead end" or problem.path not in ends:
+            yield Issue(problem.path, _EXPECTED[problem.kind], problem.message)
+    asked = [service for service in services if not _only_compensates(chart, service)]
+    yield from _unhandled_events(chart, asked, signals)
     yield from _events_without_source(chart, contract, services, signals)
-    yield from _ends_without_output(chart)
+    yield from _ends_without_output(chart, reachable)
     yield from find_overlapping_timers(chart)
+
+
+def _fails(chart: Chart[Any], node: Node) -> bool:
+    """Return whether the entry of a state refers to `Fail`, which ends the workflow there."""
+    ops = chart.compiled.behaviours[node.index].entry
+    return any(value is Fail or type(value) is Fail for value in references(ops))
+
+
+def _only_compensates(chart: Chart[Any], service: VersionedContract[Any]) -> bool:
+    """Return whether the chart uses a service in its compensations alone.
+
+    The workflow has ended when such a service replies.
+    """
+    uses = [
+        any(value is Compensate or type(value) is Compensate for value in found)
+        for site in action_sites(chart)
+        for op in flatten_ops(site.ops)
+        if (found := [*references(op)]) and any(_is_request(value, service) for value in found)
+    ]
+    return bool(uses) and all(uses)
+
+
+def _is_request(value: object, service: VersionedContract[Any]) -> bool:
+    """Return whether a value that code refers to names a service: by its payload or its type."""
+    if isinstance(value, CodeType):
+        return service.type in value.co_consts
+    if isinstance(value, type):
+        return value in service.accepted.instance_types
+    return value == service.type if isinstance(value, str) else False
 
 
 def _unhandled_events(
@@ -116,10 +156,10 @@ def _raised_types(chart: Chart[Any]) -> set[str] | None:
     return raised
 
 
-def _ends_without_output(chart: Chart[Any]) -> Iterator[Issue]:
+def _ends_without_output(chart: Chart[Any], reachable: int) -> Iterator[Issue]:
     """Find the final states without an output: there the workflow sends no completion."""
     tree = chart.compiled.tree
-    root, reachable = tree.nodes[ROOT], reachable_states(chart.compiled)
+    root = tree.nodes[ROOT]
     ends = [tree.nodes[index] for index in root.children] if root.kind == "compound" else [root]
     for node in ends:
         output = node.state.output if chart.output is last_output else chart.output

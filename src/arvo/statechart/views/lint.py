@@ -39,10 +39,11 @@ def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Problem, ...]:
     return tuple(problem for check in checks for problem in check())
 
 
-def reachable_states(program: Program) -> int:
+def reachable_states(program: Program, without: str | None = None) -> int:
     """Return the node set that some sequence of transitions from the start enters.
 
-    Histories add nothing to it: the states that they record have been entered before.
+    Histories add nothing to it: the states that they record have been entered before. *without*:
+    the descriptor of transitions that are not taken.
     """
     reachable = 0
     pending = deque(members(program.start_plan().mask))
@@ -52,7 +53,8 @@ def reachable_states(program: Program) -> int:
             continue
         reachable |= 1 << index
         for edge in _edges(program, index):
-            pending.extend(members(nodes_entered(program, edge)))
+            if without is None or edge.event != without:
+                pending.extend(members(nodes_entered(program, edge)))
     return reachable
 
 
