@@ -1,6 +1,7 @@
 """Generators: a flow or an effect that was made and never driven is a warning with its line."""
 
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
@@ -8,16 +9,20 @@ from typing import Any
 
 import pytest
 
+import arvo
 from arvo import (
     Effects,
     Emit,
     Event,
+    Fail,
     Flow,
     System,
+    Violated,
     ask,
     call,
     call_workflow,
     compensate_with,
+    fail,
     gather,
     race,
     run,
@@ -26,6 +31,9 @@ from arvo import (
     tell,
     wait_for,
 )
+from arvo.handlers.generators import mistaken_calls
+from docs.examples.orders import as_flow
+from property_tests import test_flows as program_laws
 from tests.handlers.flow.flows import make_flow
 from tests.shop import (
     NOW,
@@ -90,8 +98,9 @@ def test_the_line_is_that_of_the_call_within_a_long_function() -> None:
 
 
 def forgets(event: Event[ChargeCard]) -> Effects[Emit]:
-    """Forget to drive an effect."""
-    call(str, 1)
+    """Forget to drive an effect, as only its run shows."""
+    forgotten = call(str, 1)
+    del forgotten
     receipt = yield from call(str, 2)
     return Emit(CardCharged(receipt))
 
@@ -154,3 +163,113 @@ def test_one_that_was_started_is_not_reported() -> None:
         next(generator)
 
     assert made_by(by_hand) == []
+
+
+def _charge() -> Flow[CardCharged]:
+    return (yield from ask(ChargeCard("o1", 1.0), CardCharged))
+
+
+def _double(number: int) -> int:
+    return 2 * number
+
+
+def alone(_: Any) -> Any:
+    sleep(1)
+    yield from sleep(2)
+
+
+def with_module(_: Any) -> Any:
+    yield from sleep(2)
+    arvo.sleep(
+        1,
+    )
+
+
+def own(_: Any) -> Any:
+    _charge()
+    yield from sleep(2)
+
+
+def plain_yield(_: Any) -> Any:
+    yield ask(ChargeCard("o1", 1.0), CardCharged)
+
+
+def inside(_: Any) -> Any:
+    def part() -> Flow[None]:
+        sleep(1)
+        yield from sleep(2)
+
+    yield from part()
+
+
+def without_any(_: Any) -> Any:
+    call(_double, 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "called", "line"),
+    [
+        (alone, "sleep", 1),
+        (with_module, "sleep", 2),
+        (own, "_charge", 1),
+        (plain_yield, "ask", 1),
+        (inside, "sleep", 2),
+        (without_any, "call", 1),
+    ],
+)
+def test_a_call_without_yield_from_is_refused_where_the_handler_is_made(
+    function: Any, called: str, line: int
+) -> None:
+    """Before any event comes, and with its line."""
+    line += function.__code__.co_firstlineno
+    text = f"expected `yield from {called}(...)` at test_generators.py:{line}, got a call alone"
+
+    with pytest.raises(Violated, match=re.escape(text)):
+        make_flow(function)
+    with pytest.raises(Violated, match=re.escape(text)):
+        payment_handler(function)
+
+
+def raises(_: Any) -> Any:
+    raise Fail("no")  # type: ignore[misc]
+
+
+def test_a_command_that_is_raised_is_refused_where_the_handler_is_made() -> None:
+    """Python would say that exceptions must derive from BaseException."""
+    text = f"`return Fail(...)`, at test_generators.py:{raises.__code__.co_firstlineno + 1}, got"
+
+    for make in (make_flow, payment_handler):
+        with pytest.raises(Violated, match=re.escape(text)):
+            make(raises)
+
+
+def branches(_: Any) -> Flow[OrderFulfilled]:
+    """Use each form of call that has its generator run."""
+    first, *_ = yield from gather(_charge(), _charge())
+    yield from gather(*(sleep(it) for it in range(2)))
+    parts = [sleep(1), _charge()]
+    yield from gather(*parts)
+    yield from race(*_parts(), sleep(2) if first.receipt else sleep(3))
+    str(sleep)
+    if not first.receipt:
+        fail("not charged")
+        raise ValueError(str(Fail("no")))
+    return OrderFulfilled(first.receipt)
+
+
+def _parts() -> Generator[Flow[Any], None, None]:
+    yield sleep(1)
+    yield _charge()
+
+
+def test_a_call_whose_generator_runs_later_is_not_refused() -> None:
+    assert list(mistaken_calls(branches)) == []
+    assert list(mistaken_calls(patient)) == []
+    assert list(mistaken_calls(len)) == []
+
+
+def test_no_function_of_the_examples_lacks_a_yield_from() -> None:
+    """The search reads instructions, and must alarm about none of a correct program."""
+    for module in (as_flow, program_laws):
+        for value in vars(module).values():
+            assert list(mistaken_calls(value)) == []

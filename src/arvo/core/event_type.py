@@ -1,9 +1,10 @@
 """EventType: resolves the event type of an `Emit`."""
 
 from collections.abc import Iterable, Mapping
+from types import NoneType
 
 from arvo.core.command import Emit
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violation
 
 
@@ -26,7 +27,9 @@ def resolve_event_type(
             return only
         case ():
             expected = f"the payload of {_one_of(known)}"
-            issue = Issue("payload", expected, type(emit.payload).__name__)
+            kind = type(emit.payload)
+            got = short_repr(emit.payload) if kind in (type, NoneType) else kind.__name__
+            issue = Issue("payload", expected, got)
             return ContractViolation(f"{owner} names no event with this payload", issue)
         case _:
             issue = Issue("type", _one_of(candidates), "nothing")

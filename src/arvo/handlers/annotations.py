@@ -13,6 +13,7 @@ from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, one_line, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.composed import display_name
+from arvo.handlers.generators import mistaken_calls
 
 
 @final
@@ -81,7 +82,8 @@ def function_issues(name: str, function: object, argument: str) -> list[Issue]:
     except TypeError:
         got = one_line(f"{display_name(function)}{signature}")
         return [Issue(name, f"a function of one argument, {argument}", got)]
-    return []
+    found = dict.fromkeys(mistaken_calls(function))
+    return [Issue(name, expected, got) for expected, got in found]
 
 
 def returned_classes(function: Callable[..., Any]) -> tuple[type[Any], ...]:

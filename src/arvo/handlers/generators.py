@@ -1,11 +1,15 @@
-"""Generators: closes them, and warns about one that was made and never driven."""
+"""Generators: closes them, and finds those that are made and never driven."""
 
+import dis
 import sys
 import warnings
-from collections.abc import Coroutine, Generator
-from itertools import islice
+from collections.abc import Coroutine, Generator, Iterator, Mapping
+from inspect import isgeneratorfunction, unwrap
+from itertools import islice, pairwise
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final, final
 
+from arvo.core.command import Fail
 from arvo.interrupts import is_interrupt
 
 # Attempts to close a generator whose `finally` blocks yield.
@@ -82,3 +86,89 @@ def _is_closing() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def mistaken_calls(function: object) -> Iterator[tuple[str, str]]:
+    """Find calls in a handler's function that do not do what they are written for.
+
+    A call that makes a generator and is a statement of its own, as `sleep(5)` is, or the value of a
+    plain `yield`, lacks its `yield from`; a command that is raised is no exception. Yields what is
+    expected, with the file and line, and what is there. Only what is certain: the call of a global
+    function that is a generator function, or one of `call`, `ask` and the like.
+    """
+    # That of `workflow` calls the decorated one; a partial function has no code of its own.
+    plain = unwrap(function) if isinstance(function, FunctionType) else function
+    plain = getattr(plain, "__func__", plain)
+    if isinstance(plain, FunctionType):
+        for following, called, place in _find_calls(plain.__code__, plain.__globals__, _MISTAKES):
+            if following == _RAISE:
+                expected = f"`return fail(...)` of a flow, or `return {called}(...)`, at {place}"
+                yield expected, f"`raise {called}(...)`, which is no exception"
+            else:
+                yield f"`yield from {called}(...)` at {place}", "a call alone, which does nothing"
+
+
+def code_place(code: CodeType, line: int | None = None) -> str:
+    """Return the name of the file of a piece of code, and its line or another one."""
+    name = code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{name}:{line or code.co_firstlineno}"
+
+
+def _find_calls(
+    code: CodeType, names: Mapping[str, object], mistakes: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the instruction after each mistaken call, the name that is called, and its place."""
+    # Most functions are done here: to read instructions takes a thousand times longer.
+    named = [names.get(name) for name in code.co_names]
+    if any(isinstance(it, ModuleType) or _makes_generator(it) or it is Fail for it in named):
+        yield from _read_calls(code, names, mistakes)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            # A generator inside may yield branches for `gather`.
+            yield from _find_calls(constant, names, mistakes[:2])
+
+
+def _read_calls(
+    code: CodeType, names: Mapping[str, object], mistakes: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _WITHOUT_EFFECT]
+    for index, (step, following) in enumerate(pairwise(steps)):
+        if step.opname not in _CALLS or following.opname not in mistakes:
+            continue
+        # The name that is called begins where the call begins.
+        loaded = [it for it in steps[:index] if _start(it) == _start(step)]
+        called, found = _find(loaded, names)
+        is_mistake = found is Fail if following.opname == _RAISE else _makes_generator(found)
+        if is_mistake and step.positions and step.positions.lineno:
+            yield following.opname, called, code_place(code, step.positions.lineno)
+
+
+def _start(step: dis.Instruction) -> tuple[int | None, int | None] | None:
+    return step.positions and (step.positions.lineno, step.positions.col_offset)
+
+
+def _find(loaded: list[dis.Instruction], names: Mapping[str, object]) -> tuple[str, object]:
+    """Return the name and the value that instructions load: a global one, or one of a module."""
+    called, found = "", None
+    for step in loaded:
+        match step.opname:
+            case "LOAD_GLOBAL":
+                called, found = str(step.argval), names.get(step.argval)
+            case "LOAD_ATTR" | "LOAD_METHOD":
+                found = vars(found).get(step.argval) if isinstance(found, ModuleType) else None
+                called = str(step.argval)
+            case _:
+                pass
+    return called, found
+
+
+def _makes_generator(function: object) -> bool:
+    if not isinstance(function, FunctionType):
+        return False
+    return isgeneratorfunction(function) or Undriven.__name__ in function.__code__.co_names
+
+
+_CALLS: Final = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
+_WITHOUT_EFFECT: Final = frozenset({"CACHE", "PRECALL", "NOP", "EXTENDED_ARG"})
+_RAISE: Final = "RAISE_VARARGS"
+_MISTAKES: Final = (_RAISE, "POP_TOP", "YIELD_VALUE")

@@ -8,7 +8,9 @@ from attrs import frozen
 
 from arvo import (
     Contract,
+    Emit,
     Event,
+    Fail,
     Flow,
     ServiceFailed,
     System,
@@ -22,6 +24,7 @@ from arvo import (
     flow,
     gather,
     race,
+    run,
     sleep,
     tell,
     wait_for,
@@ -36,6 +39,8 @@ from tests.shop import (
     PlaceOrder,
     ShipmentBooked,
     order,
+    order_request,
+    payment_handler,
     payments,
     shipping,
 )
@@ -156,3 +161,72 @@ def test_an_exception_of_the_flow_is_no_issue() -> None:
 
     assert issues_of(broken) == []
     assert issues_of(at_once) == []
+
+
+def returns_nothing(event: Event[PlaceOrder]) -> Flow[Any]:
+    paid = yield from ask(ChargeCard("o", 1.0), CardCharged, CardDeclined)
+    if isinstance(paid, CardCharged):
+        return OrderFulfilled("t")
+
+
+def returns_a_command(event: Event[PlaceOrder]) -> Flow[Any]:
+    yield from sleep(1)
+    return Fail("no")
+
+
+def returns_a_class(event: Event[PlaceOrder]) -> Flow[Any]:
+    yield from sleep(1)
+    return OrderFulfilled
+
+
+def returns_a_wait(event: Event[PlaceOrder]) -> Flow[Any]:
+    yield from sleep(1)
+    return _yields(None)
+
+
+def is_no_generator(event: Event[PlaceOrder]) -> Flow[Any]:
+    return None  # type: ignore[return-value]
+
+
+def yields_a_command(event: Event[PlaceOrder]) -> Flow[Any]:
+    yield from sleep(1)
+    yield Fail("no")  # type: ignore[misc]
+
+
+def yields_an_event(event: Event[PlaceOrder]) -> Flow[Any]:
+    yield from _yields(Emit(BookShipment("o")))
+
+
+def _yields(emit: Any) -> Flow[Any]:
+    yield emit
+
+
+_FAIL = "or `return fail(reason)` to fail"
+
+
+@pytest.mark.parametrize(
+    ("script", "place", "line", "mistake"),
+    [
+        (returns_nothing, "return of returns_nothing", 0, f"{_FAIL}, got None"),
+        (returns_a_command, "return of returns_a_command", 0, f"{_FAIL}, got Fail(reason='no'"),
+        (returns_a_class, "return of returns_a_class", 0, f"{_FAIL}, got <class 'tests."),
+        (returns_a_wait, "return of returns_a_wait", 0, f"{_FAIL}, got <generator object"),
+        (is_no_generator, "return of is_no_generator", 0, f"{_FAIL}, got None"),
+        (yields_a_command, "yield", 2, "and `return fail(reason)` to fail, got Fail("),
+        (yields_an_event, "yield", 5, "as `yield from tell(payload)`, got Emit("),
+    ],
+)
+def test_what_a_flow_returns_or_yields_by_mistake_is_found_and_refused_with_its_line(
+    script: Script, place: str, line: int, mistake: str
+) -> None:
+    """`None` or a `Fail` in the place of `fail` left a workflow waiting for good."""
+    at = f"{place} at test_dry_run.py:{script.__code__.co_firstlineno + line}: expected "
+
+    [issue] = issues_of(script)
+    handler = flow(order, "1.0.0", services=SERVICES)(script)
+    declining = payment_handler(lambda event: Emit(CardDeclined("no")))
+    [violation] = run(System([declining, shipping, handler]), order_request()).violations
+
+    for text in (issue, str(violation)):
+        assert at in text
+        assert mistake in text

@@ -107,7 +107,8 @@ class System:
         workflow's `domains` or named in its code; in a machine, a reply that no state handles and
         the other findings of `Machine.problems`; in a flow, which is run on sample replies, a
         request that no service accepts, a reply type that the service does not emit or that the
-        flow does not list, and a signal that no contract declares.
+        flow does not list, a signal that no contract declares, and a value that it yields or
+        returns and that is no operation or outcome.
         """
         return tuple(lint(self._by_address, self._elsewhere))
 

@@ -9,7 +9,12 @@ from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation, TimerFired
 from arvo.core.violations.issue import Issue
-from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
+from arvo.core.violations.violation import (
+    ContractViolation,
+    ExecutionViolation,
+    Violated,
+    Violation,
+)
 from arvo.handlers.effect import Perform
 from arvo.handlers.flow.errors import Cancelled, FlowFailed, ServiceFailed, UnexpectedReply
 from arvo.handlers.flow.execution import FlowExecution
@@ -41,7 +46,7 @@ def advance_flow(
         if effect is not None:
             handler.cache.put(subject, execution)
             return effect
-        outcome = _turn_outcome(execution, turn)
+        outcome = _turn_outcome(handler, execution, turn)
     except Violated as violated:
         if execution is not None:
             execution.scheduler.close()
@@ -211,7 +216,9 @@ def _resolve_call(execution: FlowExecution, turn: TurnInput) -> Perform[Any] | b
     return True
 
 
-def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
+def _turn_outcome(
+    handler: FlowHandler[Any, Any], execution: FlowExecution, turn: TurnInput
+) -> TurnOutcome:
     """Return the outcome of the turn; raises `Violated` if the flow raised it."""
     commands: list[Command] = [command for _, command in execution.commands]
     outcome = execution.scheduler.outcome
@@ -219,6 +226,11 @@ def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
         case None | ContinuedAsNew():
             pass
         case Returned(value=value):
+            completed = handler.contract.version(turn.version).completed
+            refused = execution.flow_version.refuse_outcome(completed, value)
+            if refused is not None:
+                message = f"{handler.source} cannot complete with this"
+                raise Violated(ContractViolation(message, refused))
             commands.append(value if isinstance(value, Complete) else Complete(value))
         case Raised(error=Violated() as violated):
             raise violated

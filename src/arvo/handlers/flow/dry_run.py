@@ -27,7 +27,8 @@ from arvo.handlers.flow.operations import (
     Request,
     WaitForSignal,
 )
-from arvo.handlers.flow.scheduler import FlowScheduler
+from arvo.handlers.flow.scheduler import NO_OPERATION, FlowScheduler
+from arvo.handlers.flow.task import Outcome, Returned
 from arvo.handlers.flow.version import FlowVersion, answered_signal
 from arvo.handlers.services import accepts_emit
 from arvo.interrupts import is_interrupt
@@ -46,7 +47,8 @@ def dry_run(
     """Run a flow on every combination of sample answers, up to PATHS_MAX paths.
 
     Reports requests that no service accepts, replies that no service gives or that the flow does
-    not name, and signals that are in no contract. Samples are small and arbitrary, so a branch that
+    not name, signals that are in no contract, and a value that it yields or returns and that is no
+    operation or outcome. Samples are small and arbitrary, so a branch that
     needs other values is not reached, and the exceptions of the flow are ignored. A path ends at a
     payload of which no sample can be made.
     """
@@ -61,7 +63,9 @@ def dry_run(
     tried = 0
     while untried and tried < PATHS_MAX:
         tried += 1
-        path = _Path(flow_version, f"{contract.type} {version}", untried.pop(), issues)
+        completed = contract.version(version).completed
+        name = f"{contract.type} {version}"
+        path = _Path(flow_version, completed, name, untried.pop(), issues)
         untried += path.walk(event)
     return tuple(issues)
 
@@ -93,6 +97,7 @@ class _Path:
     """
 
     flow_version: FlowVersion
+    completed: Payload[Any]
     name: str
     choices: tuple[int, ...]
     issues: dict[Issue, None]
@@ -109,13 +114,26 @@ class _Path:
             self.scheduler.start(self.flow_version.call(event))
             while self.scheduler.outcome is None and self.scheduler.open and self._answer_next():
                 pass
+            self._check_outcome(self.scheduler.outcome)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             # The flow may fail on samples; issues are collected.
+            self._check_yield(error)
             self.scheduler.outcome = None
         self.scheduler.close()
         return self.alternatives
+
+    def _check_outcome(self, outcome: Outcome | None) -> None:
+        if isinstance(outcome, Returned):
+            issue = self.flow_version.refuse_outcome(self.completed, outcome.value)
+            if issue is not None:
+                self._report(issue.path, issue.expected, issue.got)
+
+    def _check_yield(self, error: BaseException) -> None:
+        if isinstance(error, Violated) and error.violation.message == NO_OPERATION:
+            for issue in error.violation.issues:
+                self._report(issue.path, issue.expected, issue.got)
 
     def _answer_next(self) -> bool:
         number = min(self.scheduler.open)

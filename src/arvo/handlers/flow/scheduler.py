@@ -1,12 +1,13 @@
 """FlowScheduler: runs the generators of a flow, one at a time, to where each waits."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any, Final, TypeAlias, TypeGuard, final
 
 from attrs import define, field
 
+from arvo.core.command import Emit, Fail
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform
@@ -20,7 +21,7 @@ from arvo.handlers.flow.operations import (
     WaitForSignal,
 )
 from arvo.handlers.flow.task import ContinuedAsNew, FlowTask, Outcome, Raised, Returned, Stopped
-from arvo.handlers.generators import close_generator
+from arvo.handlers.generators import close_generator, code_place
 from arvo.interrupts import is_interrupt
 
 # The history of a flow with more operations takes too long to replay; `continue_as_new` empties it.
@@ -28,6 +29,13 @@ OPERATIONS_MAX: Final = 20_000
 # Branches that one task runs concurrently, and the depth of their nesting.
 BRANCHES_MAX: Final = 1_000
 DEPTH_MAX: Final = 100
+
+# The violation of a flow that yields anything else, and what its author meant.
+NO_OPERATION: Final = "the flow yields no operation"
+_HINTS: Final[Mapping[type, str]] = {
+    Fail: ", and `return fail(reason)` to fail",
+    Emit: ", as `yield from tell(payload)`",
+}
 
 Resume: TypeAlias = Callable[[], Any]
 
@@ -124,8 +132,9 @@ class FlowScheduler:
             case _:
                 expected = "an operation, by `yield from` ask, sleep, call and the like"
                 got = f"{short_repr(operation)} ({type(operation).__name__})"
-                issue = Issue("yield", expected, got)
-                raise Violated(ExecutionViolation("the flow yields no operation", issue))
+                hint = next((it for kind, it in _HINTS.items() if isinstance(operation, kind)), "")
+                issue = Issue(f"yield at {_place(task.generator)}", expected + hint, got)
+                raise Violated(ExecutionViolation(NO_OPERATION, issue))
 
     def _take_number(self) -> int:
         if self._next_number >= OPERATIONS_MAX:
@@ -219,6 +228,15 @@ class FlowScheduler:
         self._close_branches(task)
         self._abandon(task)
         close_generator(task.generator)
+
+
+def _place(generator: Generator[Any, Any, Any]) -> str:
+    """Return the file and the line at which a generator, or the one that it runs, has yielded."""
+    inner: Any = generator
+    while isinstance(getattr(inner, "gi_yieldfrom", None), Generator):
+        inner = inner.gi_yieldfrom
+    frame = getattr(inner, "gi_frame", None)
+    return "?" if frame is None else code_place(frame.f_code, frame.f_lineno)
 
 
 def _check_unstarted(flows: tuple[object, ...]) -> None:

@@ -1,14 +1,21 @@
 """FlowVersion: one version of a flow, with its function and contracts."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from inspect import unwrap
+from types import CodeType
 from typing import Any, final
 
 from attrs import frozen
 
-from arvo.core.command import Emit
+from arvo.core.command import Complete, Emit, Fail
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
+from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.classes import type_name
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.handlers.composed import display_name
 from arvo.handlers.flow.operations import Flow
+from arvo.handlers.generators import code_place
 from arvo.handlers.services import Services, accepts_emit
 from arvo.interrupts import is_interrupt
 
@@ -35,6 +42,29 @@ class FlowVersion:
                 raise
             return _finished(None, error)
         return returned if isinstance(returned, Generator) else _finished(returned)
+
+    def refuse_outcome(self, completed: Payload[Any], value: object) -> Issue | None:
+        """Return an issue for a value that the function returned and that can be no outcome.
+
+        *completed*: the outcomes of the contract. Whether the fields of a payload fit is checked
+        where its event is made.
+        """
+        classes = completed.instance_types
+        if isinstance(value, Complete | Mapping) or (classes and isinstance(value, classes)):
+            return None
+        if not classes and not isinstance(value, Fail | type | Generator):
+            return None
+        names = " or ".join(map(type_name, completed.types)) or "an outcome"
+        expected = f"{names}, or `return fail(reason)` to fail"
+        return Issue(f"return of {self.place}", expected, short_repr(value))
+
+    @property
+    def place(self) -> str:
+        """The name of the function, and its file and line where it has any."""
+        function = unwrap(self.function)
+        code = getattr(function, "__code__", None)
+        name = display_name(function)
+        return f"{name} at {code_place(code)}" if isinstance(code, CodeType) else name
 
 
 def answered_signal(flow_version: FlowVersion, emit: Emit) -> VersionedContract[Any] | None:
