@@ -63,13 +63,11 @@ REQUEST = check["1.0.0"].accepts(CheckCredit("ann"), source="com.bank.web")
         ),
     ],
 )
-def test_a_sender_is_refused_what_a_remote_handler_refuses(
-    event: Event[Any], message: str, open_backend: OpenBackend
-) -> None:
+def test_a_sender_is_refused_what_a_remote_handler_refuses(event: Event[Any], message: str) -> None:
     """A dead letter in another process, hours later, reaches the operator and not the author."""
 
     async def go() -> None:
-        async with Runtime(System([], remote=[check, approve]), open_backend()) as front:
+        async with Runtime(System([], remote=[check, approve])) as front:
             for send in (front.send, front.check, front.request):
                 with pytest.raises(Violated, match=re.escape(message)):
                     await send(event)
@@ -78,11 +76,11 @@ def test_a_sender_is_refused_what_a_remote_handler_refuses(
     within(go())
 
 
-def test_a_version_that_a_sender_does_not_list_is_sent(open_backend: OpenBackend) -> None:
+def test_a_version_that_a_sender_does_not_list_is_sent() -> None:
     """In a rolling deploy the process that has the handler may be the newer one."""
 
     async def go() -> None:
-        async with Client(System([], remote=[check]), open_backend()) as client:
+        async with Client(System([], remote=[check]), "memory:") as client:
             await client.send(changed(REQUEST, dataschema="#/com/credit/check/2.0.0", data={}))
 
     within(go())
