@@ -302,3 +302,59 @@ def test_asking_a_function_that_answers_nothing_is_refused() -> None:
     event = wait["1.0.0"].init(LoanRequest("ann", 1), source="com.bank.web")
     [violation] = run(System([note, wait]), event).violations
     assert "a service that answers; tell() waits for no reply" in str(violation)
+
+
+def answers_nothing(request: CheckCredit) -> CreditScored | CreditUnknown:
+    if request.name == "ann":
+        return CreditScored(1)
+    return None  # type: ignore[return-value]
+
+
+def answers_nothing_at_its_end(request: CheckCredit) -> Effects[CreditScored]:
+    yield from call(len, request.name)
+    return None  # type: ignore[return-value]
+
+
+def answers_nothing_in_a_result(request: CheckCredit) -> Result[CreditScored, Fail]:
+    return Success(None)  # type: ignore[arg-type]
+
+
+def answers_a_fail(request: CheckCredit) -> CreditScored:
+    return Fail("no such customer")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (answers_nothing, "CreditScored or CreditUnknown, or `| None` in the annotation"),
+        (answers_nothing_at_its_end, "CreditScored, or `| None` in the annotation"),
+        (answers_nothing_in_a_result, "CreditScored, or `| None` in the annotation"),
+        (answers_a_fail, "CreditScored, or an exception, or a `Result` with a `Fail`, to fail"),
+    ],
+)
+def test_an_answer_that_is_forgotten_is_a_violation_with_its_function_and_line(
+    function: Any, expected: str
+) -> None:
+    """The workflow that asked would wait for good, without a word in any log."""
+    made = service("com.credit.forgets")(function)
+    event = made["1.0.0"].accepts(CheckCredit("bob"), source="com.bank.web")
+
+    trace = run(System([made]), event, effects={len: len})
+
+    [violation] = trace.violations
+    place = f"{function.__name__} at test_service.py:{function.__code__.co_firstlineno}"
+    assert f"return of {place}: expected {expected}" in str(violation)
+
+
+def test_an_annotation_with_none_lets_a_service_answer_nothing() -> None:
+    def maybe(request: CheckCredit) -> CreditScored | None:
+        return None
+
+    def never(request: CheckCredit) -> None:
+        return None
+
+    for function in (maybe, never):
+        made = service("com.credit.silent")(function)
+        event = made["1.0.0"].accepts(CheckCredit("bob"), source="com.bank.web")
+        trace = run(System([made]), event)
+        assert (trace.answers, trace.violations) == ((), ())

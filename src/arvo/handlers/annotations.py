@@ -19,10 +19,14 @@ from arvo.handlers.generators import mistaken_calls
 @final
 @frozen
 class Signature:
-    """The payload class that a function takes, and those that it may return."""
+    """The payload class that a function takes, and those that it may return.
+
+    *is_optional*: by its annotation it may return None.
+    """
 
     accepts: type[Any]
     returns: tuple[type[Any], ...]
+    is_optional: bool = False
 
 
 def read_signature(decorator: str, function: Callable[..., Any]) -> Signature:
@@ -37,6 +41,7 @@ def read_signature(decorator: str, function: Callable[..., Any]) -> Signature:
     issues: list[Issue] = []
     accepts: object = None
     returns: tuple[object, ...] = ()
+    is_optional = False
     if is_async(function):
         issues.append(Issue(name, "a plain function, with I/O by `call`", "an async one"))
     else:
@@ -44,12 +49,15 @@ def read_signature(decorator: str, function: Callable[..., Any]) -> Signature:
         parameter = _parameter(name, function, issues)
         if not issues:
             accepts = hints.get(parameter)
-            returns = tuple(_classes(hints.get("return", inspect.Parameter.empty)))
+            returned = tuple(_classes(hints.get("return", inspect.Parameter.empty)))
+            returns = tuple(it for it in returned if it is not NoneType)
+            is_optional = len(returns) < len(returned)
             issues += _check(f"{name}({parameter})", (accepts,), "a payload class")
             issues += _check(f"{name} ->", returns, "payload classes, such as `Scored | Unknown`")
     if issues:
         raise Violated(ConfigViolation(f"{decorator} cannot read this function", tuple(issues)))
-    return Signature(cast("type[Any]", accepts), cast("tuple[type[Any], ...]", returns))
+    classes = cast("tuple[type[Any], ...]", returns)
+    return Signature(cast("type[Any]", accepts), classes, is_optional)
 
 
 def is_async(function: object) -> bool:
@@ -132,7 +140,7 @@ def _classes(annotation: Any) -> Generator[object, None, None]:
     elif origin in (Union, UnionType):
         for argument in arguments:
             yield from _classes(argument)
-    elif annotation is not NoneType:
+    else:
         yield annotation
 
 

@@ -1,6 +1,8 @@
 """Composed: a handler's function that is made of other functions."""
 
 from collections.abc import Callable, Generator
+from inspect import unwrap
+from types import CodeType
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
 from attrs import frozen
@@ -9,7 +11,7 @@ from arvo.core.command import Command
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import short_repr
 from arvo.handlers.effect import Effects
-from arvo.handlers.generators import close_generator
+from arvo.handlers.generators import close_generator, code_place
 
 A = TypeVar("A")
 
@@ -54,6 +56,14 @@ def start(function: Callable[..., Any], argument: object, *, stack: bool) -> Any
 def display_name(function: object) -> str:
     """Return a function's name for messages."""
     return str(getattr(function, "__name__", None) or short_repr(function))
+
+
+def function_place(function: Any) -> str:
+    """Return the name of a function, and its file and line where it has any."""
+    plain = unwrap(function)
+    code = getattr(plain, "__code__", None)
+    name = display_name(plain)
+    return f"{name} at {code_place(code)}" if isinstance(code, CodeType) else name
 
 
 def _resume(

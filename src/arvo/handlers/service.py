@@ -19,8 +19,9 @@ from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.payloads.types.classes import type_name
 from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.annotations import Signature, read_signature
+from arvo.handlers.composed import function_place
 from arvo.handlers.effect import Effects, Retry
 from arvo.handlers.event_handler import EventHandler, HandlerFunction, OnError
 from arvo.handlers.limit import Limit
@@ -108,7 +109,8 @@ def service(
 
     The function takes the payload that the contract accepts, and returns the payload of its answer:
     by itself, at the end of a generator with effects (`Effects[CreditScored]`), or in a `Result`
-    whose failure is a `Fail`. None answers nothing. An exception that escapes is a system error.
+    whose failure is a `Fail`. None answers nothing, and is a violation where the annotation does
+    not name it. An exception that escapes is a system error.
 
     *emits* maps event types to classes that the function returns. A class that it leaves out has
     the type `evt.<type>.<words of its name>`: `evt.com.credit.check.credit.scored`. *uri* is
@@ -130,7 +132,10 @@ def service(
         added = Contract(uri=uri or uri_of(type), type=type, versions={version: spec})
         if earlier is not None:
             added = Contract.of([*earlier.contract.versions.values(), added[version]])
-        functions = {**({} if earlier is None else earlier.functions), version: _handle(function)}
+        functions = {
+            **({} if earlier is None else earlier.functions),
+            version: _handle(function, signature),
+        }
         handler = EventHandler(
             added,
             functions,
@@ -179,22 +184,34 @@ def _event_types(
     return types
 
 
-def _handle(function: Callable[[Any], Any]) -> HandlerFunction[Any]:
+def _handle(function: Callable[[Any], Any], signature: Signature) -> HandlerFunction[Any]:
     """Return the function of an event handler that answers with what *function* returns."""
 
     def handle(event: Event[Any]) -> Any:
         returned = function(event.data)
-        return _finish(returned) if isinstance(returned, Generator) else _commands(returned)
+        return finish(returned) if isinstance(returned, Generator) else commands(returned)
+
+    def finish(generator: Generator[Any, Any, Any]) -> Effects[Any]:
+        return commands((yield from generator))
+
+    def commands(returned: Any) -> Any:
+        if isinstance(returned, Result):
+            return returned.map(commands)
+        if isinstance(returned, Fail) or (returned is None and not signature.is_optional):
+            raise _no_answer(function, signature, returned)
+        return None if returned is None else Emit(returned)
 
     # Tracebacks and messages name the function that the author knows.
     return update_wrapper(handle, function)
 
 
-def _finish(generator: Generator[Any, Any, Any]) -> Effects[Any]:
-    return _commands((yield from generator))
-
-
-def _commands(returned: Any) -> Any:
+def _no_answer(function: object, signature: Signature, returned: object) -> Violated:
+    """Return the violation of a service that answers nothing: its caller would wait for good."""
+    names = " or ".join(map(type_name, signature.returns)) or "None"
+    remedy = "an exception, or a `Result` with a `Fail`, to fail"
     if returned is None:
-        return None
-    return returned.map(_commands) if isinstance(returned, Result) else Emit(returned)
+        remedy = "`| None` in the annotation of one that answers nothing"
+    issue = Issue(
+        f"return of {function_place(function)}", f"{names}, or {remedy}", short_repr(returned)
+    )
+    return Violated(ExecutionViolation("the service returns no answer", issue))

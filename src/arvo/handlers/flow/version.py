@@ -1,8 +1,6 @@
 """FlowVersion: one version of a flow, with its function and contracts."""
 
 from collections.abc import Callable, Generator, Mapping
-from inspect import unwrap
-from types import CodeType
 from typing import Any, final
 
 from attrs import frozen
@@ -13,9 +11,8 @@ from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
 from arvo.core.payloads.types.classes import type_name
 from arvo.core.violations.issue import Issue, short_repr
-from arvo.handlers.composed import display_name
+from arvo.handlers.composed import function_place
 from arvo.handlers.flow.operations import Flow
-from arvo.handlers.generators import code_place
 from arvo.handlers.services import Services, accepts_emit
 from arvo.interrupts import is_interrupt
 
@@ -56,15 +53,8 @@ class FlowVersion:
             return None
         names = " or ".join(map(type_name, completed.types)) or "an outcome"
         expected = f"{names}, or `return fail(reason)` to fail"
-        return Issue(f"return of {self.place}", expected, short_repr(value))
-
-    @property
-    def place(self) -> str:
-        """The name of the function, and its file and line where it has any."""
-        function = unwrap(self.function)
-        code = getattr(function, "__code__", None)
-        name = display_name(function)
-        return f"{name} at {code_place(code)}" if isinstance(code, CodeType) else name
+        path = f"return of {function_place(self.function)}"
+        return Issue(path, expected, short_repr(value))
 
 
 def answered_signal(flow_version: FlowVersion, emit: Emit) -> VersionedContract[Any] | None:
