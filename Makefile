@@ -22,9 +22,10 @@ console:  ## the operator's pages over the orders of the demo
 	@test -f .arvo/demo.db || { echo "there are no orders yet: run make demo first" >&2; exit 2; }
 	$(BIN)/arvo console docs.examples.orders.deployed:system --backend sqlite:///.arvo/demo.db
 
-lint: setup  ## ruff: lint and format
+lint: setup  ## ruff: lint and format; codespell
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell *.md docs src
 
 types: setup  ## mypy (strict) and pyright
 	$(BIN)/mypy

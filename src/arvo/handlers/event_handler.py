@@ -87,6 +87,9 @@ class HandlerPolicy:
     *limits*: how many events are processed at once, or begin within some time, in all processes.
 
     Raises `Violated` for an invalid value.
+
+    >>> HandlerPolicy(on_error="retry", timeout=timedelta(minutes=1)).timeout
+    60.0
     """
 
     retry: Retry | None = field(default=None, validator=_check_retry)

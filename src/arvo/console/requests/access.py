@@ -45,7 +45,11 @@ def act(user: str | None, verb: Verb, record: Record | None) -> bool:  # noqa: A
 
 
 def proxy_user(request: Request) -> str | None:
-    """Return the user that a trusted proxy names, in `X-Forwarded-User`."""
+    """Return the user that a trusted proxy names, in `X-Forwarded-User`.
+
+    >>> proxy_user(Request({"type": "http", "headers": [(b"x-forwarded-user", b"ann")]}))
+    'ann'
+    """
     return request.headers.get(PROXY_HEADER) or None
 
 

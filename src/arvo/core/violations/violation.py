@@ -68,6 +68,9 @@ class TransactionViolation:
     `lock`: that operation failed. `subject`: the store cannot hold this subject. `early`: the event
     arrived before its time, such as a timer that is not due yet, or a cancellation that overtook
     the init event of its workflow.
+
+    >>> print(TransactionViolation("the record changed in every attempt", "conflict"))
+    [conflict] the record changed in every attempt
     """
 
     kind: ClassVar[Literal["Transaction"]] = "Transaction"

@@ -33,7 +33,12 @@ B = TypeVar("B")
 
 
 def identity(event: Event[Any]) -> Emit:
-    """Emit the event's own payload: the unit of `sequence`."""
+    """Emit the event's own payload: the unit of `sequence`.
+
+    >>> from types import SimpleNamespace
+    >>> identity(SimpleNamespace(data={"n": 1})).payload
+    {'n': 1}
+    """
     return Emit(event.data)
 
 

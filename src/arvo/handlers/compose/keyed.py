@@ -47,7 +47,11 @@ class Held:
 
 @frozen
 class HeldEvents:
-    """The completion of a run: how many events it has taken."""
+    """The completion of a run: how many events it has taken.
+
+    >>> HeldEvents(3).events
+    3
+    """
 
     events: int
 

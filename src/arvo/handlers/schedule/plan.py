@@ -122,7 +122,11 @@ class ScheduleCounts:
 @final
 @frozen
 class ScheduleEnded:
-    """The completion of a schedule: it was deleted, or has no occurrence left."""
+    """The completion of a schedule: it was deleted, or has no occurrence left.
+
+    >>> ScheduleEnded(ScheduleCounts(begun=3, completed=3)).counts.completed
+    3
+    """
 
     counts: ScheduleCounts
 

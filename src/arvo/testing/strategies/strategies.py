@@ -31,22 +31,42 @@ _NUMBER: Final = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow
 
 
 def event_types(segments_min: int = 2) -> SearchStrategy[str]:
-    """Draw event types, which are also the addresses of handlers: lower-case segments and dots."""
+    """Draw event types, which are also the addresses of handlers: lower-case segments and dots.
+
+    >>> from hypothesis import find
+    >>> find(event_types(), lambda it: True)
+    '0.0'
+    """
     return st.lists(_SEGMENT, min_size=segments_min, max_size=5).map(".".join)
 
 
 def domains() -> SearchStrategy[str]:
-    """Draw the names of domains."""
+    """Draw the names of domains.
+
+    >>> from hypothesis import find
+    >>> find(domains(), lambda it: True)
+    '0'
+    """
     return st.lists(_SEGMENT, min_size=1, max_size=3).map(".".join)
 
 
 def addresses() -> SearchStrategy[str]:
-    """Draw percent-encoded URIs of any characters."""
+    """Draw percent-encoded URIs of any characters.
+
+    >>> from hypothesis import find
+    >>> find(addresses(), lambda it: True)
+    '0'
+    """
     return _TEXT.filter(bool).map(encode_uri)
 
 
 def json_objects() -> SearchStrategy[Mapping[str, Any]]:
-    """Draw JSON objects of any shape."""
+    """Draw JSON objects of any shape.
+
+    >>> from hypothesis import find
+    >>> find(json_objects(), lambda it: True)
+    {}
+    """
     scalars = st.none() | st.booleans() | _NUMBER | _TEXT
     values = st.recursive(
         scalars,
@@ -67,7 +87,12 @@ def _times() -> SearchStrategy[str]:
 
 @st.composite
 def subjects(draw: st.DrawFn) -> Subject:
-    """Draw subjects of any workflow, execution and meta."""
+    """Draw subjects of any workflow, execution and meta.
+
+    >>> from hypothesis import find
+    >>> find(subjects(), lambda it: not it.meta).meta == {}
+    True
+    """
     return Subject.new(
         draw(event_types(3)),
         draw(

@@ -56,6 +56,11 @@ def systems(draw: st.DrawFn) -> tuple[System, Event[Any]]:
     A handler returns the commands of a drawn script: it emits, fails, violates, raises, calls an
     effect (`generated_effect`), or returns a command that its kind of handler may not return. The
     event's id decides which entry of the script it returns.
+
+    >>> from hypothesis import find
+    >>> system, event = find(systems(), lambda it: True)
+    >>> event.to in system.addresses
+    True
     """
     services = [draw(_services(number)) for number in range(draw(st.integers(1, 3)))]
     handlers = [handler for handler, _ in services]

@@ -15,6 +15,10 @@ class PartitionedBroker(SimulatedBroker):
 
     It delivers them without waiting for each other, and a returned one comes after the others. They
     go to another consumer once the first has settled or lost all that it received.
+
+    >>> from arvo.testing import PairModel
+    >>> PairModel(broker=PartitionedBroker).broker.keeps_order
+    False
     """
 
     keeps_order: ClassVar[bool] = False
