@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests start many processes, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs pictures lint types lock clean
+.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs docs-links pictures lint types lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ bench-check: setup  ## compare the steps without I/O with those of the last comm
 
 docs: setup  ## build the pages as HTML into docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
+
+docs-links: setup  ## ask for every outside address that a page names; needs a network
+	$(BIN)/sphinx-build --builder linkcheck --quiet docs docs/_build/links
 
 pictures: setup  ## take the pictures of the console in docs/console.md; needs a Chromium
 	$(BIN)/python -m docs.pictures.console

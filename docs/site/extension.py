@@ -5,6 +5,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from docs.site import single_file
+from docs.site.accessible import mend_pages
 from docs.site.diagrams import Diagram
 from docs.site.public import example_of, public_names
 from docs.site.signatures import signature_of
@@ -15,6 +16,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("mermaid", Diagram)
     app.connect("autodoc-process-signature", _sign)
     app.connect("autodoc-process-docstring", _show_example)
+    app.connect("build-finished", mend_pages)
     app.connect("build-finished", single_file.write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

@@ -11,7 +11,7 @@ from tests.console.browser.conftest import FLAGS
 from tests.servers import chromium, has_chromium
 
 # One page of each kind; colours and widths are those of the theme.
-SAMPLE = ("index", "tutorial", "statecharts", "reference-compose", "errors", "search")
+SAMPLE = ("index", "statecharts", "reference-compose", "errors", "search")
 
 
 @pytest.fixture(scope="module")
