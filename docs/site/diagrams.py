@@ -6,12 +6,12 @@ from typing import Final
 
 import mermaidx
 from docutils import nodes
-from docutils.parsers.rst import Directive
+from sphinx.util.docutils import SphinxDirective
 
 _ROOT: Final = re.compile(r'<svg id="([^"]+)"')
 
 
-class Diagram(Directive):
+class Diagram(SphinxDirective):
     """The directive `mermaid`: an SVG in the page, with its source as the text alternative."""
 
     has_content = True
@@ -23,7 +23,7 @@ class Diagram(Directive):
         found = _ROOT.match(drawn)
         assert found is not None, drawn[:100]
         # Each drawing has the same id, which its styles and arrows refer to.
-        number = self.state.document.settings.env.new_serialno("diagram")
+        number = self.env.new_serialno("diagram")
         drawn = drawn.replace(found[1], f"diagram-{number}")
         label = escape(" ".join(source.split()), quote=True)
         drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

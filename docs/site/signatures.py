@@ -14,6 +14,8 @@ import attrs
 
 # A longer default is shown by its name.
 VALUE_CHARACTERS_MAX: Final = 40
+# A class, which the types of attrs call a function.
+_FACTORY: Final[Any] = attrs.Factory
 _HIDDEN: Final = ("self", "cls")
 
 
@@ -161,22 +163,20 @@ def _default(default: ast.expr | None, scope: Mapping[str, Any]) -> str:
 
 def _value(value: Any, name: str) -> str:
     """Return a default as Python; *name* where its value is not shorter, or cannot be written."""
-    match value:
-        case attrs.Factory(factory=factory):  # type: ignore[misc]  # a function for mypy
-            made = None if getattr(value, "takes_self", False) else factory
-            return repr(made()) if made in (dict, list, set, tuple) else "..."
-        case Mapping() if not value:
-            return "{}"
-        case type():
-            return value.__name__
-        case _ if callable(value) and hasattr(value, "__name__"):
-            return value.__name__ if value.__name__.isidentifier() else "..."
+    fallback = name if name.isupper() else "..."
+    if isinstance(value, _FACTORY):
+        return repr(value.factory()) if value.factory in (dict, list, set, tuple) else fallback
+    if isinstance(value, Mapping) and not value:
+        return "{}"
+    if callable(value):
+        written = getattr(value, "__name__", "")
+        return written if written.isidentifier() else fallback
     text = repr(value).replace("datetime.timedelta", "timedelta")
     try:
         ast.parse(text, mode="eval")
     except SyntaxError:
-        return name.upper().lstrip("_") if name.isupper() else "..."
-    return text if len(text) <= VALUE_CHARACTERS_MAX else name if name.isupper() else "..."
+        return fallback
+    return text if len(text) <= VALUE_CHARACTERS_MAX else fallback
 
 
 def _join(parameters: Iterator[Parameter]) -> str:
