@@ -139,7 +139,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"telemetry"},
     ),
     "cli": (
-        {"cli.generate"},
+        {"cli.generate", "cli.new"},
         {"cli.terminal"},
         {"cli.process"},
         {"cli.dev"},

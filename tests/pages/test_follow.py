@@ -10,7 +10,7 @@ from tests.pages.follow import ROOT, build_wheel, follow
 FIRST: Final = ("README.md", "docs/tutorial.md")
 OTHERS: Final = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("docs/cookbook/*.md", "docs/coming-from-*.md")
+    for pattern in ("docs/a-new-project.md", "docs/cookbook/*.md", "docs/coming-from-*.md")
     for path in ROOT.glob(pattern)
     if path.stem not in {"index", "coming-from-typescript"}
 )

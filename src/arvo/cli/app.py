@@ -13,6 +13,7 @@ from arvo.cli.commands.contracts import export, import_contract
 from arvo.cli.commands.dead_letters import dead_letters_app
 from arvo.cli.commands.dev import dev
 from arvo.cli.commands.events import send, signal
+from arvo.cli.commands.new import new
 from arvo.cli.commands.run import run, upgrade
 from arvo.cli.commands.schedules import schedules_app
 from arvo.cli.commands.watch import watch
@@ -24,8 +25,8 @@ from arvo.interpreters.delivery.log import format_traceback
 
 app: Final = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
 for _command in (
-    run, dev, console, send, signal, export, workflows, timers, versions, describe, history, watch,
-    cancel, migrate, revive, fork, audit, replay, upgrade,
+    new, run, dev, console, send, signal, export, workflows, timers, versions, describe, history,
+    watch, cancel, migrate, revive, fork, audit, replay, upgrade,
 ):  # fmt: skip
     app.command(_command)
 app.command(import_contract, name="import")

@@ -1,0 +1,1 @@
+"""New: makes the folder of a new project from the files in `template`."""
