@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests start many processes, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs docs-links pictures lint types lock clean
+.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs docs-links pictures release-check api test-pythons lint types lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -95,6 +95,16 @@ docs-links: setup  ## ask for every outside address that a page names; needs a n
 
 pictures: setup  ## take the pictures of the console in docs/console.md; needs a Chromium
 	$(BIN)/python -m docs.pictures.console
+
+release-check: setup  ## build the distributions twice in a fresh folder, and check them, into dist/
+	rm -rf dist
+	$(BIN)/python requirements/release.py dist
+
+test-pythons: setup  ## the tests without servers on each supported Python that is to be had
+	$(BIN)/python requirements/test_pythons.py
+
+api: setup  ## write the public API, which a test compares, to tests/data/api.txt
+	$(BIN)/python -m docs.site.snapshot tests/data/api.txt
 
 # Pins for every platform, with hashes and without the name of any package host.
 lock: setup  ## pin the requirements anew

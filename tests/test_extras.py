@@ -52,7 +52,7 @@ def test_a_class_whose_driver_is_missing_names_its_extra(name: str, extra: str) 
 
     assert (
         f"ModuleNotFoundError: arvo.{name} needs the extra {extra!r}: "
-        f"run `pip install '.[{extra}]'` in a checkout of Arvo" in ended.stderr
+        f"run `pip install 'arvo-events[{extra}]'`" in ended.stderr
     )
 
 
@@ -60,7 +60,10 @@ def test_the_testing_kit_names_its_extra() -> None:
     """Hypothesis is an extra as well."""
     ended = run_without_drivers("import arvo.testing")
 
-    assert "arvo.testing needs the extra 'testing': run `pip install '.[testing]'`" in ended.stderr
+    assert (
+        "arvo.testing needs the extra 'testing': run `pip install 'arvo-events[testing]'`"
+        in ended.stderr
+    )
 
 
 def test_help_and_inspect_work_without_any_driver() -> None:

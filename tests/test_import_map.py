@@ -310,7 +310,9 @@ def test_an_extra_that_is_missing_is_named_with_how_to_get_it() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
 
-    assert "arvo.http needs the extra 'http': run `pip install '.[http]'`" in failed.stderr
+    assert (
+        "arvo.http needs the extra 'http': run `pip install 'arvo-events[http]'`" in failed.stderr
+    )
 
 
 def test_importing_arvo_loads_no_driver_no_cli_and_no_test_tool() -> None:

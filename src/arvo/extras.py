@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final
 
+# The name on the index: "arvo" there is another project.
+DISTRIBUTION: Final = "arvo-events"
+
 # A module of each optional dependency, and the extra that installs it.
 EXTRAS: Final[Mapping[str, str]] = {
     "aio_pika": "rabbit",
@@ -67,8 +70,5 @@ def is_installed(module: str) -> bool:
 
 
 def install_command(extra: str) -> str:
-    """Return the remedy for a missing extra.
-
-    Not from the package index: the project named arvo there is another one.
-    """
-    return f"run `pip install '.[{extra}]'` in a checkout of Arvo"
+    """Return the remedy for a missing extra."""
+    return f"run `pip install '{DISTRIBUTION}[{extra}]'`"

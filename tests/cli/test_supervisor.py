@@ -334,7 +334,7 @@ def test_health_without_its_extra_names_the_extra(
     code = main(["run", "tests.shop:shop", "--backend", url, "--health", ":0"])
 
     assert code == 2
-    expected = "--health needs the extra 'http': run `pip install '.[http]'` in a checkout of Arvo"
+    expected = "--health needs the extra 'http': run `pip install 'arvo-events[http]'`"
     assert expected in capsys.readouterr().err
 
 

@@ -11,6 +11,7 @@ from opentelemetry.metrics import Meter, MeterProvider, get_meter
 from opentelemetry.trace import TracerProvider, get_tracer
 
 from arvo.core.violations.arguments import check_argument, check_function
+from arvo.extras import DISTRIBUTION
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.runtime import Runtime
@@ -132,6 +133,6 @@ def _slots(client: Client) -> Mapping[str, tuple[int, int]]:
 
 def _version() -> str:
     try:
-        return version("arvo")
+        return version(DISTRIBUTION)
     except PackageNotFoundError:
         return ""

@@ -155,7 +155,7 @@ def test_a_driver_that_is_missing_is_named_with_its_extra() -> None:
     """A reader can type what the message says. Our project is not the one on the package index."""
     assert refusal("undriven://host") == (
         "ConfigViolation: undriven: needs a driver: backend: expected the extra 'postgres': "
-        "run `pip install '.[postgres]'` in a checkout of Arvo, "
+        "run `pip install 'arvo-events[postgres]'`, "
         "got no module 'asyncpg.unknown_part'"
     )
 
