@@ -4,7 +4,7 @@ import dis
 import sys
 import warnings
 from collections.abc import Coroutine, Generator, Iterator, Mapping
-from inspect import isgeneratorfunction, unwrap
+from inspect import GEN_CREATED, getgeneratorstate, isgeneratorfunction, unwrap
 from itertools import islice, pairwise
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final, final
@@ -25,6 +25,21 @@ def close_generator(generator: Generator[Any, Any, Any] | Coroutine[Any, Any, An
     This runs its `finally` blocks too early, or late; their exceptions, and what they ask for, are
     ignored.
     """
+    frame = getattr(generator, "gi_frame", None)
+    if frame is None:
+        _close(generator)
+        return
+    # From Python 3.13 on, the variables of a closed generator may live as long as it does, and so
+    # outlive this call, by which `Undriven` knows that their end is no mistake.
+    if getgeneratorstate(generator) == GEN_CREATED:  # type: ignore[arg-type]  # it has a frame
+        for value in frame.f_locals.values():
+            if isinstance(value, Undriven):
+                value.start()
+    _close(generator)
+    frame.clear()
+
+
+def _close(generator: Generator[Any, Any, Any] | Coroutine[Any, Any, Any]) -> None:
     for _ in range(CLOSE_ATTEMPTS_MAX):
         try:
             generator.close()

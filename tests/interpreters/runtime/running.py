@@ -23,6 +23,7 @@ from arvo import (
     Turn,
 )
 from arvo.interpreters.ports.chains import CommitChain, CommitsChains
+from arvo.testing.conformance.kit.proxy import show_attributes
 from tests.shop import (
     BookShipment,
     CardCharged,
@@ -91,6 +92,7 @@ class Replaced:
         self._operations = operations
         if isinstance(backend, CommitsChains):
             self._operations.setdefault("commit_chains", refuse_chains)
+        show_attributes(self, backend)
 
     def __getattr__(self, name: str) -> Any:
         return self._operations.get(name) or getattr(self._backend, name)

@@ -32,6 +32,7 @@ from arvo.interpreters.ports.results import (
     IdReused,
     VersionUse,
 )
+from arvo.testing.conformance.kit.proxy import show_attributes
 
 
 class Correct:
@@ -39,6 +40,7 @@ class Correct:
 
     def __init__(self, queue_max: int) -> None:
         self.inner = MemoryBackend(queue_max=queue_max)
+        show_attributes(self, self.inner)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)

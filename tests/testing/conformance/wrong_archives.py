@@ -4,6 +4,7 @@ from typing import Any
 
 from arvo import ArchivedWorkflow, MemoryBackend, Record, Retention
 from arvo.core.record import ENDED_STATUSES
+from arvo.testing.conformance.kit.proxy import show_attributes
 
 
 class Archiving:
@@ -11,6 +12,7 @@ class Archiving:
 
     def __init__(self, retention: Retention) -> None:
         self.inner, self.retention = MemoryBackend(), retention
+        show_attributes(self, self.inner)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)

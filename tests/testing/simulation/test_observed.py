@@ -11,6 +11,7 @@ from arvo import Event, System
 from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.worker.worker import Worker
 from arvo.testing import RecordingObserver, simulate
+from arvo.testing.conformance.kit.proxy import show_attributes
 from tests.family import begin, family, plan
 from tests.shop import order_request, shop
 from tests.testing.simulation.test_planted import cancelled_orders, events, system
@@ -53,6 +54,7 @@ class NotesTaken:
 
     def __init__(self, backend: Any, observed: Observed) -> None:
         self._backend, self._observed = backend, observed
+        show_attributes(self, backend)
 
     async def receive(self, queue: str) -> Delivery:
         delivery: Delivery = await self._backend.receive(queue)

@@ -17,6 +17,7 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.observation import Observation
+from arvo.testing.conformance.kit.proxy import show_attributes
 
 T = TypeVar("T")
 K = TypeVar("K", bound="Kit")
@@ -201,6 +202,7 @@ class CallRecorder:
     def __init__(self, subject: Any, calls: list[str]) -> None:
         self._subject = subject
         self._calls = calls
+        show_attributes(self, subject)
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._subject, name)
