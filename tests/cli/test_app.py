@@ -384,15 +384,21 @@ def test_events_are_sent_in_any_form_of_json(
     assert len(listed.splitlines()) == 2 * len(events)
 
 
+@pytest.mark.parametrize("where", [(), ("-",)])
 def test_a_payload_is_sent_as_an_event_of_its_type(
-    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    where: tuple[str, ...],
 ) -> None:
-    """An operator types a payload, not an envelope."""
+    """An operator types a payload, not an envelope; a hyphen says where it comes from."""
     typed = io.TextIOWrapper(io.BytesIO(b'{"order_id": "o7"}'))
     monkeypatch.setattr("sys.stdin", typed)
 
     out = output_of(
-        capsys, "send", "tests.shop:shop", "--type", "arvo.orc.order.fulfil", "--backend", url
+        capsys,
+        *("send", "tests.shop:shop", *where),
+        *("--type", "arvo.orc.order.fulfil", "--backend", url),
     )
     run_orders(url, shop)
     description = output_of(capsys, "describe", out.split()[2], "--backend", url)

@@ -7,10 +7,7 @@ from cyclopts import Parameter
 from arvo.cli.generate.module import write_module
 from arvo.cli.terminal.errors import UsageError
 from arvo.cli.terminal.events import read_contracts
-from arvo.cli.terminal.load import (
-    SystemName,
-    load_system,
-)
+from arvo.cli.terminal.load import FileName, SystemName, load_system
 from arvo.cli.terminal.output import print_json, print_line
 from arvo.engine.system.asyncapi import asyncapi as make_asyncapi
 from arvo.interpreters.http.openapi import openapi as make_openapi
@@ -47,7 +44,7 @@ def export(
             print_json(handler.contract.json_schema())
 
 
-def import_contract(document: str = "-", /) -> None:
+def import_contract(document: FileName = "-", /) -> None:
     """Print the Python of contracts that exist as JSON: payload classes and their contracts.
 
     DOCUMENT is a JSON file, or - for standard input: what `Contract.json_schema` exports, or

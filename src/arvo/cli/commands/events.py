@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from arvo.cli.terminal.events import parse_payload, read_events
 from arvo.cli.terminal.load import (
+    FileName,
     Reason,
     SystemName,
     Url,
@@ -33,7 +34,7 @@ WATCHED_MAX: Final = 100
 
 async def send(
     system: SystemName,
-    events: str = "-",
+    events: FileName = "-",
     /,
     *,
     backend: Url,
@@ -77,7 +78,10 @@ async def _wait_for_all(
     client: Client, batch: Sequence[Event[Any]], seconds: float, show: Callable[[str], None]
 ) -> int:
     """Wait for the workflows that events have begun; return 1 if one of them is not done."""
-    begun = [it.subject for it in batch if is_workflow(client.system.handler_at(it.type))]
+    # A workflow that two events name is waited for once.
+    begun = dict.fromkeys(
+        it.subject for it in batch if is_workflow(client.system.handler_at(it.type))
+    )
     room, ended = asyncio.Semaphore(WATCHED_MAX), list[str]()
 
     async def wait_for(subject: str) -> None:
@@ -92,7 +96,7 @@ async def _wait_for_all(
 
     try:
         async with asyncio.timeout(seconds):
-            await gather_all([wait_for(subject) for subject in dict.fromkeys(begun)])
+            await gather_all([wait_for(subject) for subject in begun])
     except TimeoutError:
         text = f"{len(ended)} of {len(begun)} workflows have ended within {seconds:g} s"
         raise TimeoutError(f"{text}; the others go on") from None

@@ -30,6 +30,17 @@ Url: TypeAlias = Annotated[
     str, Parameter(env_var=BACKEND_VARIABLE, help="Such as sqlite:///file.db")
 ]
 SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
+
+
+def _check_file_name(_: object, name: str) -> None:
+    if name.startswith("-") and name != "-":
+        raise ValueError(f"Unknown option: {name}")
+
+
+# A lone hyphen is the standard input, and no option.
+FileName: TypeAlias = Annotated[
+    str, Parameter(allow_leading_hyphen=True, validator=_check_file_name)
+]
 Reason: TypeAlias = Annotated[str, Parameter(help="Why, for the audit log.")]
 Every: TypeAlias = Annotated[bool, Parameter("--all", negative="")]
 DryRun: TypeAlias = Annotated[
