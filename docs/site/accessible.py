@@ -14,8 +14,11 @@ _REPLACED: Final = (
         re.compile(r'(<article role="main" id="furo-main-content">\s*)(?=<noscript>)'),
         r"\1<h1>Search</h1>\n",
     ),
+    # The corner of a table is no heading.
+    (re.compile(r'<th class="head"><p></p></th>'), '<td class="head"></td>'),
     # A keyboard must reach a block that scrolls.
     (re.compile(r"<pre>"), '<pre tabindex="0">'),
+    (re.compile(r'(<div class="table-wrapper [^"]*")>'), r'\1 tabindex="0">'),
     # Two landmarks of one kind must have names.
     (
         re.compile(r'<aside class="sidebar-drawer">'),
