@@ -61,6 +61,21 @@ def admit_event(handler: EventHandler[Any], event: Event[Any]) -> Admitted | Vio
     payload.
     """
     contract = handler.contract
+    schema = _read_dataschema(event, contract)
+    if isinstance(schema, ConfigViolation | ContractViolation):
+        return schema
+    # An event that names no version is read as the latest version.
+    version = contract.version("latest").version if schema is None else schema.version
+    if version not in contract.versions:
+        return _unknown_version(event, contract, version)
+    versioned = contract.versions[version]
+    return _read(event, versioned, versioned.accepted)
+
+
+def _read_dataschema(
+    event: Event[Any], contract: Contract[Any] | VersionedContract[Any]
+) -> Dataschema | ConfigViolation | ContractViolation | None:
+    """Return the dataschema of an event, or why the event is not for *contract*."""
     if event.type != contract.type:
         issue = Issue("type", contract.type, repr(event.type))
         return ConfigViolation(f"{describe_event(event)} is not for {contract.uri}", issue)
@@ -68,12 +83,7 @@ def admit_event(handler: EventHandler[Any], event: Event[Any]) -> Admitted | Vio
     if schema is not None and schema.uri != contract.uri:
         issue = Issue("dataschema", contract.uri, repr(event.dataschema))
         return ContractViolation(f"{describe_event(event)} belongs to another contract", issue)
-    # An event that names no version is read as the latest version.
-    version = contract.version("latest").version if schema is None else schema.version
-    if version not in contract.versions:
-        return _unknown_version(event, contract, version)
-    versioned = contract.versions[version]
-    return _read(event, versioned, versioned.accepted)
+    return schema
 
 
 def admit_subject(event: Event[Any]) -> Subject | Violation:
@@ -102,15 +112,11 @@ def check_remote(system: System, event: Event[Any]) -> Violation | None:
     """
     listed = {it.dataschema: it for it in system.remote if it.type == event.to}
     contract = next(iter(listed.values()))
-    if event.type != contract.type:
-        if is_orchestrator_type(contract.type):
-            return None
-        issue = Issue("type", contract.type, repr(event.type))
-        return ConfigViolation(f"{describe_event(event)} is not for {contract.uri}", issue)
-    schema = Dataschema.parse(event.dataschema)
-    if schema is not None and schema.uri != contract.uri:
-        issue = Issue("dataschema", contract.uri, repr(event.dataschema))
-        return ContractViolation(f"{describe_event(event)} belongs to another contract", issue)
+    if event.type != contract.type and is_orchestrator_type(contract.type):
+        return None
+    schema = _read_dataschema(event, contract)
+    if isinstance(schema, ConfigViolation | ContractViolation):
+        return schema
     known = listed.get(event.dataschema or "")
     admitted = None if known is None else _read(event, known, known.accepted)
     return None if admitted is None or isinstance(admitted, Admitted) else admitted
