@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.browser import run_chromium
 from tests.console.browser.axe import EVERY_RULE, VISUAL_RULES, find_violations
-from tests.console.browser.conftest import FLAGS
-from tests.servers import chromium, has_chromium
 
 # One page of each kind; colours and widths are those of the theme.
 SAMPLE = ("index", "statecharts", "reference-compose", "errors", "search")
@@ -16,12 +15,7 @@ SAMPLE = ("index", "statecharts", "reference-compose", "errors", "search")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not has_chromium():
-        pytest.skip("neither ARVO_TEST_CHROMIUM nor chromium is available")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        yield running
-        running.close()
+    yield from run_chromium()
 
 
 @pytest.fixture
