@@ -37,7 +37,7 @@ PARTS := test-testing test-others test-backends test-brokers types test-laws tes
 BROKERS := $(addprefix tests/interpreters/,kafka nats rabbit redis)
 KILLED := tests/end_to_end tests/processes
 
-test: lint  ## every check of the project: about twelve minutes on two cores
+test: lint  ## every check of the project: about eighteen minutes on two cores
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line $(PARTS)
 
 test-testing:
