@@ -118,6 +118,10 @@ class DictBlobs:
         for key in keys:
             self.blobs.pop(key, None)
 
+    def delete_unfinished(self, day: date) -> int:
+        self._call("delete_unfinished", day.isoformat())
+        return 0
+
     def _call(self, call: str, key: str) -> None:
         self.on_call(call, key)
         if self.is_down:

@@ -69,6 +69,9 @@ class KillingBlobs:
     def delete(self, keys: Sequence[str]) -> None:
         self.blobs.delete(keys)
 
+    def delete_unfinished(self, day: date) -> int:
+        return self.blobs.delete_unfinished(day)
+
 
 async def work(url: str, folder: str, kill_at: str) -> None:
     codec = Offloaded(KillingBlobs(open_blobs(Path(folder)), int(kill_at)), OVER)

@@ -470,6 +470,24 @@ def test_the_sweep_leaves_what_is_no_blob(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
+def test_the_sweep_deletes_the_half_of_a_blob_that_a_dead_process_has_left(tmp_path: Path) -> None:
+    """A folder has a file of each upload that a kill has cut off; the store does not list it."""
+    for day in (days_ago(0), days_ago(SPARED_DAYS)):
+        folder = tmp_path / "blobs" / day.isoformat()
+        folder.mkdir(parents=True)
+        for name in ("a" * 64 + "#1", "notes#1", "b" * 64 + "#c"):
+            (folder / name).write_bytes(b"half")
+    codec = offloaded(LocalStore(tmp_path / "blobs"))
+
+    async def nothing(_: Any) -> frozenset[str]:
+        return frozenset()
+
+    assert isinstance(codec, Offloaded)
+    assert asyncio.run(sweep_blobs(codec, nothing)) == 1
+    assert {path.name for path in folder.iterdir()} == {"notes#1", "b" * 64 + "#c"}
+    assert (tmp_path / "blobs" / days_ago(0).isoformat() / ("a" * 64 + "#1")).exists()
+
+
 @pytest.mark.parametrize("headers", [{}, {INSIDE: "yes"}])
 def test_a_message_of_another_program_has_no_reference(headers: dict[str, str]) -> None:
     """It would have the worker read a blob of another workflow. One that is marked as ours may."""

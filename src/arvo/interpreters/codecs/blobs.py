@@ -14,6 +14,7 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.extras import needs_extra
 from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.codecs.offloaded import OVER, Offloaded, check_over
+from arvo.interpreters.codecs.reference import is_key
 from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable
 
 with needs_extra("offloaded"):
@@ -103,6 +104,21 @@ class ObstoreBlobs:
                     with suppress(FileNotFoundError):
                         obstore.delete(self.store, key)
 
+    def delete_unfinished(self, day: date) -> int:
+        """Delete what uploads of a day that never ended have left in a folder; return how many.
+
+        A process that dies while it writes a blob leaves a file beside the blob's, `KEY#1`, which
+        the store neither lists nor deletes. A bucket has a blob whole or not at all.
+        """
+        if not isinstance(self.store, LocalStore):
+            return 0
+        with self._translated(day.isoformat(), "deleted"):
+            folder = Path(self.store.prefix or "/") / day.isoformat()
+            parts = [path for path in folder.glob("*#*") if _is_unfinished(path)]
+            for path in parts:
+                path.unlink(missing_ok=True)
+            return len(parts)
+
     @contextmanager
     def _translated(self, key: str, done: str) -> Iterator[None]:
         try:
@@ -139,6 +155,11 @@ def _open(url: str) -> "ObjectStore":
         # Neither the URL nor the text of the error: they may hold credentials.
         issue = Issue("store", expected, short_repr(url.partition(":")[0] + ":…"))
         raise Violated(ConfigViolation("this URL names no blob store", issue)) from None
+
+
+def _is_unfinished(path: Path) -> bool:
+    name, _, number = path.name.partition("#")
+    return is_key(f"{path.parent.name}/{name}") and number.isdecimal()
 
 
 def _sync(path: Path) -> None:

@@ -68,6 +68,12 @@ class BlobStore(Protocol):
         """Delete blobs. One that is gone already is no error."""
         ...
 
+    def delete_unfinished(self, day: date) -> int:
+        """Delete what uploads of a day that never ended have left, if the store keeps such parts;
+        return how many.
+        """
+        ...
+
 
 class NotUploaded(Exception):
     """A content is to be a blob and is none yet: `upload` it, and encode it again.

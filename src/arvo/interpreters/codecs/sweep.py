@@ -23,8 +23,8 @@ References: TypeAlias = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
 
 
 async def sweep_blobs(codec: Offloaded, referenced: References) -> int:
-    """Delete the blobs that were written SPARED_DAYS ago or earlier and that nothing refers to;
-    return how many.
+    """Delete the blobs that were written SPARED_DAYS ago or earlier and that nothing refers to,
+    and what uploads of that time have left half-way; return how many.
 
     *referenced* returns those of some keys that are referred to, as of one moment. Raises
     `BlobUnavailable`, and what *referenced* raises.
@@ -38,6 +38,7 @@ async def sweep_blobs(codec: Offloaded, referenced: References) -> int:
     for day in await decoding(codec, store.days):
         if codec.today() - day < timedelta(days=SPARED_DAYS):
             continue
+        deleted += await decoding(codec, partial(store.delete_unfinished, day))
         pages = store.keys(day)
         while (page := await decoding(codec, partial(next, pages, None))) is not None:
             keys = [key for key in page if is_key(key)]
