@@ -62,10 +62,17 @@ def test_a_new_project_passes_its_own_checks(
     assert {str(path.relative_to(folder)) for path in made} == FILES
     assert not [path for path in made if "PROJECT" in path.read_text()]
     check(folder, "pytest", "-q", "-p", "no:cacheprovider")
-    check(folder, "mypy", "--cache-dir", str(tmp_path / "mypy"))
     check(folder, "ruff", "check", "--no-cache", ".")
     check(folder, "ruff", "format", "--no-cache", "--check", ".")
     check(folder, "arvo.cli", "export", "shop.app:system", "--asyncapi")
+
+
+@pytest.mark.deep
+def test_a_new_project_passes_mypy(tmp_path: Path) -> None:
+    """Strict, as its settings are; mypy reads all of this package first."""
+    make_project("shop", tmp_path / "shop")
+
+    check(tmp_path / "shop", "mypy", "--cache-dir", str(tmp_path / "mypy"))
 
 
 @pytest.mark.parametrize("name", ["Shop", "1shop", "my-shop", "", "a" * 41, "../shop", "shöp"])

@@ -42,6 +42,7 @@ Command: TypeAlias = (
 _ERROR: Final = re.compile(r"src/arvo/(.+?):(\d+): error: .*\bPause\b")
 
 
+@pytest.mark.deep
 def test_mypy_names_every_place_to_change_for_a_new_command(tmp_path: Path) -> None:
     """An author who adds a command works through a list of errors and forgets no place."""
     shutil.copytree(ROOT / "src" / "arvo", tmp_path / "src" / "arvo")

@@ -24,6 +24,7 @@ from arvo.testing import (
     eventually,
     simulate,
 )
+from tests.draws import draws
 from tests.shop import OrderFulfilled, order_request, shop
 from tests.testing.simulation import wrong_losses as wrong
 from tests.testing.simulation.busy import OPTIONS, events, look_up, system
@@ -41,12 +42,12 @@ def is_done(world: World) -> bool:
 @pytest.mark.promise("I1", "I2", "I4", "I8", "I11")
 def test_no_drawn_fault_changes_the_outcome() -> None:
     """Under several faults at once, on a store and on a pair."""
-    simulate(system, events(), **OPTIONS, checks=[eventually(is_done)])
+    simulate(system, events(), **OPTIONS, checks=[eventually(is_done)], runs=draws(60, 400))
 
 
 def test_refused_and_cancelled_events_break_no_promise() -> None:
     """They change the outcome, so these faults are drawn only where a test asks for them."""
-    simulate(system, events(), **OPTIONS, kinds=ALL_KINDS, runs=100)
+    simulate(system, events(), **OPTIONS, kinds=ALL_KINDS, runs=draws(40, 400))
 
 
 def _part_of(value: object) -> str:

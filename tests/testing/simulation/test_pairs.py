@@ -22,6 +22,7 @@ from arvo.testing import (
     SimulationFailed,
     simulate,
 )
+from tests.draws import draws
 from tests.shop import charge_request, order_request, shop
 from tests.testing.simulation import wrong_pairs as wrong
 from tests.testing.simulation.test_planted import STUBS, effectful, events, system
@@ -95,9 +96,9 @@ def test_runs_draw_both_kinds_of_storage() -> None:
 @pytest.mark.promise("I1", "I2", "I4")
 def test_the_pair_passes_with_a_correct_memory_and_broker() -> None:
     """Under every kind of fault, and with a broker that delivers timers early."""
-    assert simulate(system, events(), storage="pair", runs=100).violations == ()
+    assert simulate(system, events(), storage="pair", runs=draws(40, 400)).violations == ()
     early = PairModel(broker=wrong.DeliversEarly)
-    assert simulate(system, events(), storage=early, runs=50).violations == ()
+    assert simulate(system, events(), storage=early, runs=draws(20, 200)).violations == ()
 
 
 @pytest.mark.parametrize(

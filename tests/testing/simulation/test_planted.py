@@ -10,6 +10,7 @@ from arvo import Effects, Emit, Event, Flow, System, ask, call, flow, race, slee
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.worker.worker import Worker
 from arvo.testing import EffectCrash, PairModel, SimulationFailed, Store, simulate
+from tests.draws import draws
 from tests.shop import (
     SERVICES,
     BookShipment,
@@ -151,7 +152,7 @@ def test_a_wrong_worker_is_found(worker: type[Worker], law: str) -> None:
 
 def test_the_correct_store_and_worker_pass() -> None:
     """Under every kind of fault; otherwise the other tests would prove nothing."""
-    assert simulate(system, events()).violations == ()
+    assert simulate(system, events(), runs=draws(60, 400)).violations == ()
 
 
 @flow(order, "1.0.0", services=SERVICES)
@@ -199,4 +200,5 @@ def test_a_turn_that_is_committed_past_a_cancellation_is_found(planted: Any) -> 
 @pytest.mark.parametrize("workflow", [fulfil, fulfil_by_bank])
 def test_a_cancellation_at_any_time_keeps_all_promises(workflow: Any) -> None:
     """In a first turn or a later one, with effects or without, under all faults."""
-    simulate(System([payments, shipping, workflow]), cancelled_orders(), effects=STUBS)
+    shop = System([payments, shipping, workflow])
+    simulate(shop, cancelled_orders(), effects=STUBS, runs=draws(40, 400))

@@ -16,6 +16,7 @@ from arvo.testing import (
     eventually,
     simulate,
 )
+from tests.draws import draws
 from tests.interpreters.rolling import (
     charge_event,
     new,
@@ -45,8 +46,9 @@ def is_done(world: World) -> bool:
 
 def test_a_rolling_deploy_loses_nothing() -> None:
     """With crashes and pauses besides: what live workers serve is never a dead letter (I8)."""
-    assert simulate(new, events(), older=old).violations == ()
-    assert simulate(new, events(), older=old, kinds=[OldVersion]).violations == ()
+    runs = draws(50, 400)
+    assert simulate(new, events(), older=old, runs=runs).violations == ()
+    assert simulate(new, events(), older=old, kinds=[OldVersion], runs=runs).violations == ()
 
 
 def test_with_one_new_worker_every_event_is_handled() -> None:

@@ -57,10 +57,13 @@ def systems(draw: st.DrawFn) -> tuple[System, Event[Any]]:
     effect (`generated_effect`), or returns a command that its kind of handler may not return. The
     event's id decides which entry of the script it returns.
 
-    >>> from hypothesis import find
-    >>> system, event = find(systems(), lambda it: True)
-    >>> event.to in system.addresses
-    True
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=3)
+    ... @given(systems())
+    ... def test_an_event_has_a_handler(drawn):
+    ...     system, event = drawn
+    ...     assert event.to in system.addresses
+    >>> test_an_event_has_a_handler()
     """
     services = [draw(_services(number)) for number in range(draw(st.integers(1, 3)))]
     handlers = [handler for handler, _ in services]
