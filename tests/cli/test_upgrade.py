@@ -52,3 +52,12 @@ def test_only_postgres_needs_the_command(capsys: pytest.CaptureFixture[str]) -> 
     """A SQLite file is migrated when a process opens it."""
     assert main(["upgrade", "--backend", "sqlite:///orders.db"]) == 2
     assert "only Postgres needs this command" in capsys.readouterr().err
+
+
+def test_a_url_of_postgres_with_options_is_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands that operate refuse a SQLite file that is not there, and nothing else."""
+    url = schema_url(tmp_path)
+
+    assert output_of(capsys, "workflows", "--backend", url) == ""

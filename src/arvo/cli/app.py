@@ -8,6 +8,7 @@ from cyclopts import App
 
 from arvo.cli.commands.acts import cancel, fork, migrate, revive
 from arvo.cli.commands.archives import replay
+from arvo.cli.commands.completion import completion_of
 from arvo.cli.commands.console import console
 from arvo.cli.commands.contracts import export, import_contract
 from arvo.cli.commands.dead_letters import dead_letters_app
@@ -25,11 +26,12 @@ from arvo.interpreters.delivery.log import format_traceback
 
 app: Final = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
 for _command in (
-    new, run, dev, console, send, signal, export, workflows, timers, versions, describe, history,
-    watch, cancel, migrate, revive, fork, audit, replay, upgrade,
+    new, run, dev, console, send, signal, export, workflows, timers, versions, describe,
+    history, watch, cancel, migrate, revive, fork, audit, replay, upgrade,
 ):  # fmt: skip
     app.command(_command)
 app.command(import_contract, name="import")
+app.command(completion_of(app))
 app.command(dead_letters_app)
 app.command(schedules_app)
 

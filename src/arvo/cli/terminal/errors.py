@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from cyclopts import CycloptsError, UnusedCliTokensError
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from arvo.core.violations.violation import Violated
 from arvo.extras import extra_of, needs_extra
@@ -28,11 +29,19 @@ REPORTED_ERRORS = (
 )
 
 
+MISSING_BACKEND: Final = (
+    "no backend is named: give --backend or set ARVO_BACKEND, such as sqlite:///orders.db or "
+    "postgresql://user@host/database"
+)
+
+
 def format_error(error: BaseException) -> str:
     """Format an error as one line, without logins: its message, or the name of its class.
 
     Where the arguments fit no command, it says how to see those that do.
     """
+    if isinstance(error, MissingArgumentError) and "--backend" in _names(error):
+        return MISSING_BACKEND
     text = hide_logins(" ".join(str(error).split())) or type(error).__name__
     if not isinstance(error, CycloptsError):
         return text
@@ -40,6 +49,10 @@ def format_error(error: BaseException) -> str:
     if isinstance(error, UnusedCliTokensError):
         text = f"{command} does not take {' '.join(map(repr, error.unused_tokens or ()))}"
     return f"{text.removesuffix('...').rstrip(' .,')}: `{command} --help` lists what it takes"
+
+
+def _names(error: MissingArgumentError) -> tuple[str, ...]:
+    return () if error.argument is None else error.argument.names
 
 
 @contextmanager

@@ -102,8 +102,9 @@ def require_existing(backend: str) -> Backend:
 
     Opening it would create an empty file, and a misspelled path would look like an empty backend.
     """
-    path = backend.removeprefix("sqlite:///").partition("?")[0]
-    if path != backend and not Path(path).is_file():
+    scheme, _, rest = backend.partition(":///")
+    path = rest.partition("?")[0]
+    if scheme == "sqlite" and not Path(path).is_file():
         raise UsageError(
             f"--backend: there is no file {path}: check the path, or start `arvo run` first"
         )
