@@ -141,7 +141,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     "cli": (
         {"cli.generate", "cli.new"},
         {"cli.terminal"},
-        {"cli.process"},
+        {"cli.process", "cli.doctor"},
         {"cli.dev"},
         {"cli.commands"},
         {"cli"},

@@ -13,6 +13,7 @@ from arvo.cli.commands.console import console
 from arvo.cli.commands.contracts import export, import_contract
 from arvo.cli.commands.dead_letters import dead_letters_app
 from arvo.cli.commands.dev import dev
+from arvo.cli.commands.doctor import doctor
 from arvo.cli.commands.events import send, signal
 from arvo.cli.commands.new import new
 from arvo.cli.commands.run import run, upgrade
@@ -26,7 +27,7 @@ from arvo.interpreters.delivery.log import format_traceback
 
 app: Final = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
 for _command in (
-    new, run, dev, console, send, signal, export, workflows, timers, versions, describe,
+    new, run, dev, doctor, console, send, signal, export, workflows, timers, versions, describe,
     history, watch, cancel, migrate, revive, fork, audit, replay, upgrade,
 ):  # fmt: skip
     app.command(_command)

@@ -6,9 +6,10 @@ from arvo.interpreters.postgres.connection import migrations
 from arvo.interpreters.postgres.connection.connection import open_connection
 from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.connection.errors import DRIVER_ERRORS, translate_error
+from arvo.interpreters.postgres.connection.inspection import inspect
 from arvo.interpreters.postgres.store import PostgresMemory
 
-__all__ = ["PostgresBackend", "PostgresMemory", "backend", "migration_script", "upgrade"]
+__all__ = ["PostgresBackend", "PostgresMemory", "backend", "inspect", "migration_script", "upgrade"]
 
 
 def backend(url: str) -> Backend:

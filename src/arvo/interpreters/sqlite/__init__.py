@@ -2,9 +2,11 @@
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.sqlite.backend import SqliteBackend
+from arvo.interpreters.sqlite.connection.connection import installed_version
 from arvo.interpreters.sqlite.connection.dsn import parse_dsn
+from arvo.interpreters.sqlite.connection.migrations import SCHEMA_VERSION
 
-__all__ = ["SqliteBackend", "backend"]
+__all__ = ["SCHEMA_VERSION", "SqliteBackend", "backend", "installed_version", "parse_dsn"]
 
 
 def backend(url: str) -> Backend:

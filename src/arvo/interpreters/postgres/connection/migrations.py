@@ -37,12 +37,12 @@ async def upgrade(connection: Connection, dsn: Dsn) -> int:
 
     Raises `Corrupt` for a schema of another program or of a later version.
     """
-    if await _version(connection, dsn) == SCHEMA_VERSION:
+    if await installed_version(connection, dsn) == SCHEMA_VERSION:
         return 0
     async with connection.transaction():
         # Of the processes that start together, one creates them and the others wait.
         await connection.execute("select pg_advisory_xact_lock($1)", dsn.hash("(upgrade)"))
-        version = await _version(connection, dsn)
+        version = await installed_version(connection, dsn)
         if not version:
             await _create_schema(connection, dsn)
         for script in scripts(dsn)[version:]:
@@ -95,14 +95,15 @@ async def prepare(connection: Connection, dsn: Dsn) -> None:
 
 async def check(connection: Connection, dsn: Dsn) -> None:
     """Raise `Corrupt` unless the tables exist and have this version."""
-    version = await _version(connection, dsn)
+    version = await installed_version(connection, dsn)
     if version < SCHEMA_VERSION:
         fault = f"has version {version} of {SCHEMA_VERSION}" if version else "is not there"
         remedy = "run arvo upgrade --backend URL, or let the URL end in migrate=yes"
         raise Corrupt(f"the schema {dsn.schema} {fault}: {remedy}")
 
 
-async def _version(connection: Connection, dsn: Dsn) -> int:
+async def installed_version(connection: Connection, dsn: Dsn) -> int:
+    """Return the version of the tables, 0 where there are none; raise `Corrupt` for a later one."""
     # Not `to_regclass`: in a transaction it may return a cached null.
     if not await connection.fetchval(f"{_TABLES} and relname = 'version'", dsn.schema):
         return 0

@@ -34,7 +34,7 @@ def open_file(path: str, *, full_sync: bool, codec: Codec | None = None) -> File
     if not folder.is_dir():
         raise Unavailable(f"the folder {folder} does not exist: make it, or name another file")
     refuse_inherited(path)
-    _check_file(path)
+    installed_version(path)
     connection = _connect(path, "rwc")
     connection.codec = codec
     try:
@@ -90,11 +90,14 @@ def _write_ahead(connection: FileConnection) -> None:
             return
 
 
-def _check_file(path: str) -> None:
-    """Raise `Corrupt` where a file is not a complete database of ours; write nothing."""
+def installed_version(path: str) -> int:
+    """Return the version of the tables in a file, 0 where there are none; write nothing.
+
+    Raises `Corrupt` where the file is not a complete database of ours.
+    """
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
-        return
+        return 0
     with locked():
         # A file that is open here was checked before.
         if not is_open_here(path):
@@ -103,7 +106,7 @@ def _check_file(path: str) -> None:
     try:
         # One snapshot for all queries: another process may be creating the tables now.
         connection.execute("begin")
-        check(connection, path)
+        return check(connection, path)
     finally:
         connection.close()
 

@@ -1,0 +1,1 @@
+"""doctor: the checks of `arvo doctor`, each of which returns findings and changes nothing."""
