@@ -23,7 +23,17 @@ MAP: Final = {
     "testing": {"core", "statechart", "handlers", "engine", "interpreters"},
     "telemetry": {"core", "handlers", "engine", "interpreters"},
     "console": {"core", "statechart", "handlers", "engine", "interpreters"},
-    "cli": {"core", "statechart", "handlers", "engine", "interpreters", "telemetry", "console"},
+    "mcp": {"core", "engine", "interpreters"},
+    "cli": {
+        "core",
+        "statechart",
+        "handlers",
+        "engine",
+        "interpreters",
+        "telemetry",
+        "console",
+        "mcp",
+    },
 }
 # Files that every room may import, and that import none: which optional dependency is missing,
 # which exceptions come from outside of the code that they end, and how foreign text is shown.
@@ -138,6 +148,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"telemetry.spans"},
         {"telemetry"},
     ),
+    "mcp": ({"mcp"},),
     "cli": (
         {"cli.generate", "cli.new"},
         {"cli.terminal"},

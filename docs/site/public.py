@@ -17,6 +17,7 @@ PACKAGES: Final = (
     "arvo.codecs",
     "arvo.compose",
     "arvo.console",
+    "arvo.mcp",
     "arvo.http",
     "arvo.statechart",
     "arvo.telemetry",

@@ -20,6 +20,8 @@ EXTRAS: Final[Mapping[str, str]] = {
     "httpx": "http",
     "hypothesis": "testing",
     "jinja2": "console",
+    "mcp": "mcp",
+    "mcp_types": "mcp",
     "mermaidx": "diagram",
     "nats": "nats",
     "obstore": "blobs",

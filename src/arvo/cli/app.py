@@ -15,6 +15,7 @@ from arvo.cli.commands.dead_letters import dead_letters_app
 from arvo.cli.commands.dev import dev
 from arvo.cli.commands.doctor import doctor
 from arvo.cli.commands.events import send, signal
+from arvo.cli.commands.mcp import mcp_app
 from arvo.cli.commands.new import new
 from arvo.cli.commands.run import run, upgrade
 from arvo.cli.commands.schedules import schedules_app
@@ -35,6 +36,7 @@ app.command(import_contract, name="import")
 app.command(completion_of(app))
 app.command(dead_letters_app)
 app.command(schedules_app)
+app.command(mcp_app)
 
 
 def run_command(tokens: Sequence[str]) -> int:

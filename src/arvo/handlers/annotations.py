@@ -29,6 +29,12 @@ class Signature:
     is_optional: bool = False
 
 
+def describe_function(function: Callable[..., Any]) -> str | None:
+    """Return the first paragraph of a function's docstring on one line; None if it has none."""
+    text = inspect.getdoc(function) or ""
+    return " ".join(text.partition("\n\n")[0].split()) or None
+
+
 def read_signature(decorator: str, function: Callable[..., Any]) -> Signature:
     """Read the annotations of a function with one parameter.
 

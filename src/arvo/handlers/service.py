@@ -20,7 +20,7 @@ from arvo.core.payloads.types.classes import type_name
 from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.handlers.annotations import Signature, read_signature
+from arvo.handlers.annotations import Signature, describe_function, read_signature
 from arvo.handlers.composed import function_place
 from arvo.handlers.effect import Effects, Retry
 from arvo.handlers.event_handler import EventHandler, HandlerFunction, OnError
@@ -110,7 +110,8 @@ def service(
     The function takes the payload that the contract accepts, and returns the payload of its answer:
     by itself, at the end of a generator with effects (`Effects[CreditScored]`), or in a `Result`
     whose failure is a `Fail`. None answers nothing, and is a violation where the annotation does
-    not name it. An exception that escapes is a system error.
+    not name it. An exception that escapes is a system error. The first paragraph of its docstring
+    describes the contract.
 
     *emits* maps event types to classes that the function returns. A class that it leaves out has
     the type `evt.<type>.<words of its name>`: `evt.com.credit.check.credit.scored`. *uri* is
@@ -129,7 +130,12 @@ def service(
     def decorate(function: Callable[[Any], Any]) -> Service[Any, Any, Any]:
         signature = read_signature("service", function)
         spec = Version(accepts=signature.accepts, emits=_event_types(type, signature, emits))
-        added = Contract(uri=uri or uri_of(type), type=type, versions={version: spec})
+        added = Contract(
+            uri=uri or uri_of(type),
+            type=type,
+            description=describe_function(function),
+            versions={version: spec},
+        )
         if earlier is not None:
             added = Contract.of([*earlier.contract.versions.values(), added[version]])
         functions = {

@@ -32,8 +32,8 @@ def require_loopback(listening: socket.socket, address: str, remedy: str = "") -
     """Raise `UsageError` for a socket that other machines reach, with another *remedy* perhaps."""
     if not is_loopback(listening):
         raise UsageError(
-            f"--listen: {address} is reached by other machines, and the console does not know who "
-            f"asks: listen on 127.0.0.1{remedy}"
+            f"--listen: {address} is reached by other machines, and nothing here knows who asks: "
+            f"listen on 127.0.0.1{remedy}"
         )
 
 

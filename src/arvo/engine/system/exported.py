@@ -37,19 +37,24 @@ class Components:
 
     def request_ref(self, contract: VersionedContract[Any]) -> dict[str, str]:
         """Return the reference to the payload that a contract accepts, without protocol keys."""
-        schema = contract.accepted.schema
-        if isinstance(properties := schema.get("properties"), dict):
-            properties.pop(PARENT_SUBJECT, None)
-        if "required" in schema:
-            schema["required"] = [key for key in schema["required"] if key != PARENT_SUBJECT]
-            if not schema["required"]:
-                del schema["required"]
-        return self.ref(f"{contract.type}.{contract.version}", schema)
+        return self.ref(f"{contract.type}.{contract.version}", request_schema(contract))
 
     def answer_ref(self, contract: VersionedContract[Any], event_type: str) -> dict[str, str]:
         """Return the reference to a payload that a contract emits."""
         schema = contract.emitted[event_type].schema
         return self.ref(f"{event_type}.{contract.version}", schema)
+
+
+def request_schema(contract: VersionedContract[Any]) -> dict[str, Any]:
+    """Return the schema of the payload that a contract accepts, without protocol keys."""
+    schema = contract.accepted.schema
+    if isinstance(properties := schema.get("properties"), dict):
+        properties.pop(PARENT_SUBJECT, None)
+    if "required" in schema:
+        schema["required"] = [key for key in schema["required"] if key != PARENT_SUBJECT]
+        if not schema["required"]:
+            del schema["required"]
+    return schema
 
 
 def declared_contracts(system: System) -> Iterator[VersionedContract[Any]]:

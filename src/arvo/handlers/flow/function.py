@@ -15,7 +15,7 @@ from arvo.core.labels import Label
 from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.annotations import read_signature
+from arvo.handlers.annotations import describe_function, read_signature
 from arvo.handlers.effect import Retry
 from arvo.handlers.event_handler import OnError
 from arvo.handlers.flow.handler import FlowHandler, flow
@@ -85,8 +85,9 @@ def workflow(
     explains. *name* is that of the `OrchestratorContract`, whose uri is `#/arvo/orc/loan/approve`.
     *services* and *signals* are decorated functions, or versions of contracts. *executionunits*:
     the cost of its events. *retry*, *timeout*, *on_error* and *limits*: see `HandlerPolicy`.
-    *labels*: see `flow`. *earlier*: the workflow to which this version is added. Raises `Violated`
-    for annotations that name no payload classes, and as `flow` does.
+    *labels*: see `flow`. *earlier*: the workflow to which this version is added. The first
+    paragraph of its docstring describes the contract. Raises `Violated` for annotations that name
+    no payload classes, and as `flow` does.
     """
 
     check_argument("version", version, str, "a version: '1.0.0'", of="workflow")
@@ -104,6 +105,7 @@ def workflow(
         contract: OrchestratorContract[Any, Any] = OrchestratorContract(
             uri=uri_of(f"arvo.orc.{name}"),
             name=name,
+            description=describe_function(function),
             versions={version: Workflow(init=signature.accepts, complete=signature.returns)},
         )
         if earlier is not None:

@@ -56,8 +56,8 @@ from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.errors import NoReply, Unavailable
 from arvo.interpreters.runtime.asks import has_answer, make_signal
 from arvo.interpreters.runtime.lookup import is_subject
-from arvo.interpreters.runtime.operations import history_entries
 from arvo.interpreters.runtime.runtime import Runtime
+from arvo.interpreters.watching.history import find_completion
 from arvo.interpreters.watching.idle import with_idle
 from arvo.interpreters.watching.item import WorkflowEnded
 
@@ -309,20 +309,12 @@ class WorkflowsEndpoint:
             )
         if record.failure is not None:
             content["error"] = {"name": record.failure.name, "message": record.failure.message}
-        completion = await self._completion(record) if record.status == "done" else None
+        completion = None
+        if record.status == "done":
+            completion = await find_completion(self.runtime.backend, record)
         if completion is not None:
             content |= {"type": completion.type, "data": completion.raw}
         return json_response(200, content, NO_STORE)
-
-    async def _completion(self, record: Record) -> Event[Any] | None:
-        backend, done = self.runtime.backend, f"{record.handler}.done"
-        if (retaining := find_outputs(backend)) is not None:
-            outputs = await retaining.produced(record.subject)
-            return next((event for event in reversed(outputs) if event.type == done), None)
-        async for entry in history_entries(backend, record.subject):
-            if entry.kind == "produced" and entry.event is not None and entry.event.type == done:
-                return entry.event
-        return None
 
     def _may_wait(self, request: Request) -> bool:
         return self._places.has_room(client_name(request))

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import HISTORY_PAGE_MAX
-from arvo.interpreters.watching.history import entries_after
+from arvo.interpreters.watching.history import entries_after, find_completion
 from arvo.interpreters.watching.item import WatchItem, WorkflowEnded
 from arvo.interpreters.watching.reports import CurrentReports, open_reader
 
@@ -59,14 +57,4 @@ async def watch_workflow(
 async def _ended(backend: Backend, record: Record) -> WorkflowEnded:
     if record.status != "done":
         return WorkflowEnded(status=record.status, failure=record.failure)
-    type_, before = f"{record.handler}.done", None
-    while page := await backend.history(record.subject, before=before, limit=HISTORY_PAGE_MAX):
-        for entry in reversed(page):
-            if _is_completion(entry, type_):
-                return WorkflowEnded(status="done", completion=entry.event)
-        before = page[0].position
-    return WorkflowEnded(status="done")
-
-
-def _is_completion(entry: HistoryEntry, type_: str) -> bool:
-    return entry.kind == "produced" and entry.event is not None and entry.event.type == type_
+    return WorkflowEnded(status="done", completion=await find_completion(backend, record))
