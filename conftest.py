@@ -1,5 +1,6 @@
 """Conftest: runs the Python in README.md, docs/ and docstrings as tests, and has the profiles."""
 
+import gc
 import os
 import types
 from doctest import ELLIPSIS
@@ -29,7 +30,7 @@ _SERVERS = {
 _SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 _PROFILES = {
     "quick": settings(
-        max_examples=40, deadline=None, database=None, suppress_health_check=_SLOW_CHECKS
+        max_examples=30, deadline=None, database=None, suppress_health_check=_SLOW_CHECKS
     ),
     "deep": settings(max_examples=2000, deadline=None, suppress_health_check=_SLOW_CHECKS),
 }
@@ -45,6 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
     is_fixed = name == "quick" and config.getoption("--hypothesis-seed") is None
     settings.register_profile(name, _PROFILES[name], derandomize=is_fixed)
     settings.load_profile(name)
+
+
+def pytest_collection_finish() -> None:
+    """Let no later collection of garbage walk through what was imported and collected as tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _serve(example: Example) -> None:
