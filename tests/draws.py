@@ -1,9 +1,11 @@
 """Draws: how often a test draws: the number that `make test` has time for, or all of them."""
 
+from typing import Final
+
 from hypothesis import settings
 
 # More examples than `make test` draws for a law.
-_DEEP: int = 100
+_DEEP: Final = 100
 
 
 def draws(few: int, many: int) -> int:

@@ -154,7 +154,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"cli.terminal"},
         {"cli.process", "cli.doctor"},
         {"cli.dev"},
-        {"cli.commands"},
+        {"cli.commands", "cli.serving"},
         {"cli"},
     ),
 }

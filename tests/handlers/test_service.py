@@ -77,6 +77,7 @@ def review(request: LoanRequest) -> Flow[Decided]:
 
 CHECK = Contract(
     uri="#/com/credit/check",
+    description="Score a name by its length.",
     type="com.credit.check",
     versions={
         "1.0.0": Version(
@@ -106,6 +107,7 @@ def answer_of(handler: EventHandler[Any], payload: object) -> Event[Any]:
 
 
 def test_a_decorated_function_has_the_contract_that_its_annotations_say() -> None:
+    """Its docstring is the description."""
     assert check.contract == CHECK
     assert approve.contract == APPROVE
 

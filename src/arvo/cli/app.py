@@ -9,18 +9,18 @@ from cyclopts import App
 from arvo.cli.commands.acts import cancel, fork, migrate, revive
 from arvo.cli.commands.archives import replay
 from arvo.cli.commands.completion import completion_of
-from arvo.cli.commands.console import console
 from arvo.cli.commands.contracts import export, import_contract
 from arvo.cli.commands.dead_letters import dead_letters_app
 from arvo.cli.commands.dev import dev
 from arvo.cli.commands.doctor import doctor
 from arvo.cli.commands.events import send, signal
-from arvo.cli.commands.mcp import mcp_app
 from arvo.cli.commands.new import new
 from arvo.cli.commands.run import run, upgrade
 from arvo.cli.commands.schedules import schedules_app
 from arvo.cli.commands.watch import watch
 from arvo.cli.commands.workflows import audit, describe, history, timers, versions, workflows
+from arvo.cli.serving.console import console
+from arvo.cli.serving.mcp import mcp_app
 from arvo.cli.terminal.errors import REPORTED_ERRORS, format_error
 from arvo.cli.terminal.output import print_status
 from arvo.interpreters.delivery.backend_url import hide_logins

@@ -1,0 +1,1 @@
+"""Serving: the commands that answer browsers and models until a signal stops them."""
