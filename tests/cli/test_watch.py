@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from attrs import evolve
 
 from arvo import Client, Runtime, System, report
 from arvo.cli import main
@@ -100,8 +101,8 @@ def test_what_effects_report_is_printed(url: str, capsys: pytest.CaptureFixture[
         async with Runtime(System([flow]), url) as runtime:
             await runtime.send(event)
             watching = [
-                asyncio.create_task(watch(event.subject, backend=url, json=as_json))
-                for as_json in (False, True)
+                asyncio.create_task(watch(event.subject, backend=url, output=form))
+                for form in (output.TEXT, evolve(output.TEXT, json=True))
             ]
             seen = ""
             while not ("report  test_what" in seen and '"kind":"report"' in seen):

@@ -13,8 +13,9 @@ from arvo.cli.terminal.load import (
     require_existing,
     user_name,
 )
-from arvo.cli.terminal.output import print_line, print_result
+from arvo.cli.terminal.output import TEXT, Output, print_done, print_result
 from arvo.cli.terminal.progress import batch_progress
+from arvo.core.record import Record
 from arvo.interpreters.runtime.client import Client
 
 
@@ -27,6 +28,7 @@ async def cancel(
     batch: Batch = DEFAULT_BATCH,
     reason: Reason,
     backend: Url,
+    output: Output = TEXT,
 ) -> int:
     """Cancel a workflow and its children, or all active ones that filters select.
 
@@ -37,9 +39,9 @@ async def cancel(
         if workflow is None:
             with batch_progress() as options["on_progress"]:
                 result = await client.cancel_workflows(reason, **options)
-            return print_result(result)
+            return print_result(result, output)
         await client.cancel(workflow, reason, actor=user_name())
-        return 0
+        return print_done(output)
 
 
 async def migrate(
@@ -52,6 +54,7 @@ async def migrate(
     batch: Batch = DEFAULT_BATCH,
     reason: Reason = "",
     backend: Url,
+    output: Output = TEXT,
 ) -> int:
     """Migrate a workflow to another version, or all active ones that filters select.
 
@@ -67,9 +70,9 @@ async def migrate(
         if workflow is None:
             with batch_progress() as options["on_progress"]:
                 result = await client.migrate_workflows(to=to, reason=reason, **options)
-            return print_result(result)
+            return print_result(result, output)
         record = await client.migrate(workflow, to=to, actor=user_name(), reason=reason)
-        print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        _show_record(record, output)
         return 0
 
 
@@ -81,6 +84,7 @@ async def revive(
     filters: Filters = ALL,
     batch: Batch = DEFAULT_BATCH,
     backend: Url,
+    output: Output = TEXT,
     after_compensation: bool = False,
     reason: Reason = "",
 ) -> int:
@@ -100,11 +104,11 @@ async def revive(
                 result = await client.revive_workflows(
                     after_compensation=after_compensation, reason=reason, **options
                 )
-            return print_result(result)
+            return print_result(result, output)
         record = await client.revive(
             workflow, after_compensation=after_compensation, actor=user_name(), reason=reason
         )
-        print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        _show_record(record, output)
         return 0
 
 
@@ -119,6 +123,7 @@ async def fork(
     after_compensation: bool = False,
     reason: Reason,
     backend: Url,
+    output: Output = TEXT,
 ) -> int:
     """Begin a new workflow that continues from a revision of another one.
 
@@ -145,5 +150,10 @@ async def fork(
             actor=user_name(),
             reason=reason,
         )
-        print_line(subject)
+        output.show({"subject": subject}, subject)
         return 0
+
+
+def _show_record(record: Record, output: Output) -> None:
+    text = f"{record.handler} {record.version} continues, revision {record.revision}"
+    output.show(record.to_dict(), text)

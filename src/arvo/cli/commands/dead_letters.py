@@ -12,7 +12,6 @@ from arvo.cli.terminal.events import parse_payload
 from arvo.cli.terminal.filters import DEFAULT_BATCH, Batch
 from arvo.cli.terminal.load import (
     EMPTY_SYSTEM,
-    AsJson,
     Reason,
     SystemName,
     Url,
@@ -20,7 +19,7 @@ from arvo.cli.terminal.load import (
     require_existing,
     user_name,
 )
-from arvo.cli.terminal.output import print_json, print_line, print_result
+from arvo.cli.terminal.output import TEXT, Output, print_done, print_result
 from arvo.cli.terminal.pages import paged
 from arvo.cli.terminal.progress import batch_progress
 from arvo.core.events.subject import subject_label
@@ -83,18 +82,12 @@ ALL: Final = _Filters()
 
 @dead_letters_app.default
 async def dead_letters(
-    *, filters: Filters = ALL, backend: Url, limit: int = PAGE_MAX, json: AsJson = False
+    *, filters: Filters = ALL, backend: Url, limit: int = PAGE_MAX, output: Output = TEXT
 ) -> None:
-    """List the dead letters, oldest first.
-
-    Parameters
-    ----------
-    json
-        Print one dead letter a line, as JSON.
-    """
+    """List the dead letters, oldest first."""
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         async for dead_letter in paged(partial(client.dead_letters, **filters.select()), limit):
-            print_json(_to_json(dead_letter)) if json else print_line(_describe(dead_letter))
+            output.show(_to_json(dead_letter), _describe(dead_letter))
 
 
 def _to_json(dead_letter: DeadLetter) -> dict[str, Any]:
@@ -117,18 +110,12 @@ def _describe(dead_letter: DeadLetter) -> str:
 
 @dead_letters_app.command
 async def groups(
-    *, filters: Filters = ALL, backend: Url, limit: int = PAGE_MAX, json: AsJson = False
+    *, filters: Filters = ALL, backend: Url, limit: int = PAGE_MAX, output: Output = TEXT
 ) -> None:
-    """Count the dead letters by cause, handler and type of event, the largest group first.
-
-    Parameters
-    ----------
-    json
-        Print one group a line, as JSON.
-    """
+    """Count the dead letters by cause, handler and type of event, the largest group first."""
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         for group in await client.dead_letter_groups(limit=limit, **filters.select()):
-            print_json(_group_to_json(group)) if json else print_line(str(group))
+            output.show(_group_to_json(group), str(group))
 
 
 def _group_to_json(group: DeadLetterGroup) -> dict[str, Any]:
@@ -150,6 +137,7 @@ async def redrive(
     filters: Filters = ALL,
     batch: Batch = DEFAULT_BATCH,
     reason: Reason = "",
+    output: Output = TEXT,
     data: str | None = None,
     system: SystemName | None = None,
     backend: Url,
@@ -172,14 +160,14 @@ async def redrive(
     async with Client(loaded, require_existing(backend)) as client:
         if id is not None:
             await client.redrive_dead_letter(id, data=payload, **act)
-            return 0
+            return print_done(output)
         if payload is not None:
             raise UsageError("--data: expected the id of one dead letter")
         with batch_progress() as show:
             result = await client.redrive_dead_letters(
                 dry_run=batch.dry_run, limit=batch.limit, on_progress=show, **act, **selected
             )
-        return print_result(result)
+        return print_result(result, output)
 
 
 @dead_letters_app.command
@@ -190,6 +178,7 @@ async def delete(
     filters: Filters = ALL,
     batch: Batch = DEFAULT_BATCH,
     reason: Reason = "",
+    output: Output = TEXT,
     backend: Url,
 ) -> int:
     """Delete one dead letter, or those that filters select."""
@@ -198,12 +187,12 @@ async def delete(
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         if id is not None:
             await client.delete_dead_letter(id, **act)
-            return 0
+            return print_done(output)
         with batch_progress() as show:
             result = await client.delete_dead_letters(
                 dry_run=batch.dry_run, limit=batch.limit, on_progress=show, **act, **selected
             )
-        return print_result(result)
+        return print_result(result, output)
 
 
 def _require_one(id_: str | None, filters: _Filters, *, is_every: bool) -> DeadLetterFilters:

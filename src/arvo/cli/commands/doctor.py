@@ -12,11 +12,10 @@ from arvo.cli.doctor.installation import check_installation
 from arvo.cli.terminal.errors import UsageError, format_error
 from arvo.cli.terminal.load import (
     BACKEND_VARIABLE,
-    AsJson,
     SystemName,
     load_system,
 )
-from arvo.cli.terminal.output import print_json, print_line
+from arvo.cli.terminal.output import TEXT, Output
 from arvo.core.violations.violation import Violated
 from arvo.engine.system.system import System
 
@@ -26,7 +25,7 @@ async def doctor(
     /,
     *,
     backend: Annotated[str | None, Parameter(env_var=BACKEND_VARIABLE)] = None,
-    json: AsJson = False,
+    output: Output = TEXT,
 ) -> int:
     """Check the installation, a system and its backend, and name a remedy for each fault.
 
@@ -36,8 +35,6 @@ async def doctor(
     ----------
     backend
         The URL of the backend; without it, only the installation and the system are checked.
-    json
-        Print one JSON object with all checks.
     """
     findings = list(check_installation())
     try:
@@ -49,11 +46,8 @@ async def doctor(
         # Without the system, each version in flight would seem to be missing.
         findings += await check_backend(loaded, backend) if backend else [_NO_BACKEND]
     is_ok = all(each.state != "failure" for each in findings)
-    if json:
-        print_json({"ok": is_ok, "checks": [asdict(each) for each in findings]})
-    else:
-        for finding in findings:
-            print_line(str(finding))
+    checks = [asdict(each) for each in findings]
+    output.show({"ok": is_ok, "checks": checks}, "\n".join(map(str, findings)))
     return 0 if is_ok else 1
 
 

@@ -16,7 +16,7 @@ from arvo.cli.terminal.load import (
     require_existing,
     user_name,
 )
-from arvo.cli.terminal.output import print_json, print_line
+from arvo.cli.terminal.output import TEXT, Output, print_json
 from arvo.cli.terminal.progress import progress
 from arvo.core.events.event import Event
 from arvo.engine.system.handler import is_workflow
@@ -42,6 +42,7 @@ async def send(
     source: str = CLI_SOURCE,
     id: str | None = None,  # noqa: A002 - short for a shell
     wait: float = 0.0,
+    output: Output = TEXT,
 ) -> int:
     """Send events to a system; all are checked before the first is sent.
 
@@ -67,15 +68,25 @@ async def send(
                 await client.check(event)
             for number, event in enumerate(batch, 1):
                 await client.send(event)
-                print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
+                show_event(event, output)
                 show(f"sent: {number} of {len(batch)}")
             if wait > 0:
-                return await _wait_for_all(client, batch, wait, show)
+                return await _wait_for_all(client, batch, wait, show, output)
     return 0
 
 
+def show_event(event: Event[Any], output: Output) -> None:
+    """Print an event that was sent: its id, type and subject."""
+    content = {"id": event.id, "type": event.type, "subject": event.subject}
+    output.show(content, printable("  ".join(map(str, content.values()))))
+
+
 async def _wait_for_all(
-    client: Client, batch: Sequence[Event[Any]], seconds: float, show: Callable[[str], None]
+    client: Client,
+    batch: Sequence[Event[Any]],
+    seconds: float,
+    show: Callable[[str], None],
+    output: Output,
 ) -> int:
     """Wait for the workflows that events have begun; return 1 if one of them is not done."""
     # A workflow that two events name is waited for once.
@@ -92,7 +103,8 @@ async def _wait_for_all(
                 elif isinstance(item, WorkflowEnded):
                     ended.append(str(item.status))
                     show(f"ended: {len(ended)} of {len(begun)}")
-                    print_line(printable(f"{item.status}  {subject}"))
+                    ended_as = {"status": item.status, "subject": subject}
+                    output.show(ended_as, printable(f"{item.status}  {subject}"))
 
     try:
         async with asyncio.timeout(seconds):
@@ -114,6 +126,7 @@ async def signal(
     source: str = CLI_SOURCE,
     wait: float = 0.0,
     reason: Reason = "",
+    output: Output = TEXT,
     backend: Url,
 ) -> None:
     """Signal a workflow; with --wait, print its answer.
@@ -150,4 +163,4 @@ async def signal(
             actor=user_name() or source,
             reason=reason,
         )
-        print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
+        show_event(event, output)

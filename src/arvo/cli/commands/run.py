@@ -18,7 +18,7 @@ from arvo.cli.terminal.load import (
     load_system,
     open_backend,
 )
-from arvo.cli.terminal.output import print_line
+from arvo.cli.terminal.output import TEXT, Output
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.client import Client
 
@@ -94,7 +94,9 @@ def _serve_health(supervisor: Supervisor, address: str) -> AbstractAsyncContextM
     return serve_health(supervisor, listen(address))
 
 
-async def upgrade(*, backend: Url, sql: Annotated[bool, Parameter(negative="")] = False) -> None:
+async def upgrade(
+    *, backend: Url, sql: Annotated[bool, Parameter(negative="")] = False, output: Output = TEXT
+) -> None:
     """Create or migrate the tables of a backend whose workers have migrate=no in their URL.
 
     Parameters
@@ -110,7 +112,8 @@ async def upgrade(*, backend: Url, sql: Annotated[bool, Parameter(negative="")] 
     from arvo.interpreters import postgres
 
     if sql:
-        print_line(postgres.migration_script(backend).rstrip())
+        script = postgres.migration_script(backend).rstrip()
+        output.show({"sql": script}, script)
         return
     made = await postgres.upgrade(backend)
-    print_line(f"applied migrations: {made}" if made else "nothing to do")
+    output.show({"applied": made}, f"applied migrations: {made}" if made else "nothing to do")

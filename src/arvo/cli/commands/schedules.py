@@ -6,9 +6,8 @@ from typing import Final
 
 from cyclopts import App
 
-from arvo.cli.commands.events import CLI_SOURCE
+from arvo.cli.commands.events import CLI_SOURCE, show_event
 from arvo.cli.terminal.load import (
-    AsJson,
     Reason,
     SystemName,
     Url,
@@ -16,7 +15,7 @@ from arvo.cli.terminal.load import (
     require_existing,
     user_name,
 )
-from arvo.cli.terminal.output import print_json, print_line
+from arvo.cli.terminal.output import TEXT, Output
 from arvo.cli.terminal.pages import paged
 from arvo.core.events.subject import subject_label
 from arvo.core.record import Record
@@ -42,7 +41,7 @@ schedules_app: Final = App(
 
 @schedules_app.command(name="list")
 async def list_schedules(
-    system: SystemName, /, *, limit: int = PAGE_MAX, backend: Url, json: AsJson = False
+    system: SystemName, /, *, limit: int = PAGE_MAX, backend: Url, output: Output = TEXT
 ) -> None:
     """List the schedules of a system: when each is due next, and the counts of its occurrences.
 
@@ -50,8 +49,6 @@ async def list_schedules(
     ----------
     limit
         The most schedules of each handler that are listed.
-    json
-        Print the record of one schedule a line, as JSON.
     """
     loaded = load_system(system, backend)
     async with Client(loaded, require_existing(backend)) as client:
@@ -60,7 +57,7 @@ async def list_schedules(
                 fetch = partial(client.workflows, type=handler.source)
                 async for workflow in paged(fetch, limit):
                     record = workflow.record
-                    print_json(record.to_dict()) if json else print_line(_line(handler, record))
+                    output.show(record.to_dict(), _line(handler, record))
 
 
 def _line(handler: ScheduleHandler, record: Record) -> str:
@@ -85,25 +82,45 @@ def _line(handler: ScheduleHandler, record: Record) -> str:
 
 
 @schedules_app.command
-async def pause(system: SystemName, schedule: str, /, *, reason: Reason = "", backend: Url) -> None:
+async def pause(
+    system: SystemName,
+    schedule: str,
+    /,
+    *,
+    reason: Reason = "",
+    output: Output = TEXT,
+    backend: Url,
+) -> None:
     """Begin nothing more until the schedule is resumed."""
-    await _signal(system, schedule, PauseSchedule(reason), reason, backend)
+    await _signal(system, schedule, PauseSchedule(reason), reason, backend, output)
 
 
 @schedules_app.command
 async def resume(
-    system: SystemName, schedule: str, /, *, reason: Reason = "", backend: Url
+    system: SystemName,
+    schedule: str,
+    /,
+    *,
+    reason: Reason = "",
+    output: Output = TEXT,
+    backend: Url,
 ) -> None:
     """Go on with the next occurrence of a paused schedule."""
-    await _signal(system, schedule, ResumeSchedule(), reason, backend)
+    await _signal(system, schedule, ResumeSchedule(), reason, backend, output)
 
 
 @schedules_app.command
 async def trigger(
-    system: SystemName, schedule: str, /, *, reason: Reason = "", backend: Url
+    system: SystemName,
+    schedule: str,
+    /,
+    *,
+    reason: Reason = "",
+    output: Output = TEXT,
+    backend: Url,
 ) -> None:
     """Begin a run of a schedule now, as far as its overlap policy allows."""
-    await _signal(system, schedule, TriggerSchedule(), reason, backend)
+    await _signal(system, schedule, TriggerSchedule(), reason, backend, output)
 
 
 @schedules_app.command
@@ -115,6 +132,7 @@ async def backfill(
     /,
     *,
     reason: Reason = "",
+    output: Output = TEXT,
     backend: Url,
 ) -> None:
     """Begin the past occurrences after START and up to END, one after the other.
@@ -122,15 +140,21 @@ async def backfill(
     Times without an offset are in UTC.
     """
     payload = BackfillSchedule(_aware(start), _aware(end))
-    await _signal(system, schedule, payload, reason, backend)
+    await _signal(system, schedule, payload, reason, backend, output)
 
 
 @schedules_app.command
 async def delete(
-    system: SystemName, schedule: str, /, *, reason: Reason = "", backend: Url
+    system: SystemName,
+    schedule: str,
+    /,
+    *,
+    reason: Reason = "",
+    output: Output = TEXT,
+    backend: Url,
 ) -> None:
     """End a schedule; its runs go on."""
-    await _signal(system, schedule, DeleteSchedule(), reason, backend)
+    await _signal(system, schedule, DeleteSchedule(), reason, backend, output)
 
 
 def _aware(time: datetime) -> datetime:
@@ -138,7 +162,7 @@ def _aware(time: datetime) -> datetime:
 
 
 async def _signal(
-    system: str, schedule: str, payload: ScheduleSignal, reason: str, backend: str
+    system: str, schedule: str, payload: ScheduleSignal, reason: str, backend: str, output: Output
 ) -> None:
     loaded = load_system(system, backend)
     async with Client(loaded, require_existing(backend)) as client:
@@ -146,4 +170,4 @@ async def _signal(
         event = await client.signal(
             schedule, payload, source=CLI_SOURCE, actor=actor, reason=reason
         )
-        print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
+        show_event(event, output)

@@ -3,8 +3,8 @@
 from contextlib import aclosing
 from typing import Any
 
-from arvo.cli.terminal.load import EMPTY_SYSTEM, AsJson, Url, require_existing
-from arvo.cli.terminal.output import print_json, print_line, print_status
+from arvo.cli.terminal.load import EMPTY_SYSTEM, Url, require_existing
+from arvo.cli.terminal.output import TEXT, Output, print_status
 from arvo.core.history import HistoryEntry
 from arvo.core.violations.issue import one_line
 from arvo.interpreters.reports.report import Report
@@ -12,7 +12,7 @@ from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.watching.item import WatchItem, WorkflowEnded
 
 
-async def watch(workflow: str, /, *, after: int = -1, backend: Url, json: AsJson = False) -> int:
+async def watch(workflow: str, /, *, after: int = -1, backend: Url, output: Output = TEXT) -> int:
     """Print each event of a workflow as it is consumed or produced, until the workflow ends.
 
     Exit code 0 if it is done, 1 if it failed or was cancelled. By its subject a workflow can be
@@ -22,8 +22,6 @@ async def watch(workflow: str, /, *, after: int = -1, backend: Url, json: AsJson
     ----------
     after
         The position of the last history entry that is not printed again.
-    json
-        Print one item a line, as JSON.
     """
     async with (
         Client(EMPTY_SYSTEM, require_existing(backend)) as client,
@@ -32,7 +30,7 @@ async def watch(workflow: str, /, *, after: int = -1, backend: Url, json: AsJson
         if not client.carries_reports:
             print_status("this backend carries no reports of effects: the history alone is shown")
         async for item in items:
-            print_json(_to_json(item)) if json else print_line(_describe(item))
+            output.show(_to_json(item), _describe(item))
             if isinstance(item, WorkflowEnded):
                 return int(item.status != "done")
     return 1

@@ -10,13 +10,13 @@ from arvo.cli.terminal.errors import UsageError
 from arvo.cli.terminal.filters import ALL, Filters
 from arvo.cli.terminal.load import (
     EMPTY_SYSTEM,
-    AsJson,
     Url,
     require_existing,
 )
-from arvo.cli.terminal.output import print_json, print_line
+from arvo.cli.terminal.output import TEXT, Output
 from arvo.cli.terminal.pages import paged
 from arvo.core.record import Status
+from arvo.interpreters.http.workflow_json import to_json
 from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.client import Client
 
@@ -27,7 +27,7 @@ async def workflows(
     backend: Url,
     status: Status | None = None,
     limit: int = PAGE_MAX,
-    json: AsJson = False,
+    output: Output = TEXT,
 ) -> None:
     """List workflows, the most recently changed first.
 
@@ -35,15 +35,13 @@ async def workflows(
     ----------
     status
         Only those that are active, done, failed or cancelled.
-    json
-        Print one record a line, as JSON.
     """
     selected = filters.select()
     selected["status"] = status
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         fetch = partial(client.workflows, type=filters.type, **selected)
         async for workflow in paged(fetch, limit):
-            print_json(workflow.record.to_dict()) if json else print_line(str(workflow))
+            output.show(workflow.record.to_dict(), str(workflow))
 
 
 async def timers(
@@ -51,7 +49,7 @@ async def timers(
     type: str | None = None,  # noqa: A002 - the wire's word
     limit: int = PAGE_MAX,
     backend: Url,
-    json: AsJson = False,
+    output: Output = TEXT,
 ) -> None:
     """List the timers that have not fired, the next one first; late ones are before it.
 
@@ -59,21 +57,19 @@ async def timers(
     ----------
     type
         Only those of one workflow type, such as arvo.orc.order.
-    json
-        Print one timer a line, as JSON.
     """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         fetch = partial(client.timers, type=type)
         async for timer in paged(fetch, limit):
             due = timer.due.isoformat(timespec="milliseconds")
-            print_json({**asdict(timer), "due": due}) if json else print_line(str(timer))
+            output.show({**asdict(timer), "due": due}, str(timer))
 
 
 async def versions(
     *,
     expect_none: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     backend: Url,
-    json: AsJson = False,
+    output: Output = TEXT,
 ) -> int:
     """Count the active and the failed workflows by handler and version.
 
@@ -82,41 +78,31 @@ async def versions(
     expect_none
         Exit with code 1 if a workflow of HANDLER@VERSION, such as arvo.orc.order@1.0.0, is active:
         a deployment may not leave it out.
-    json
-        Print one version a line, as JSON.
     """
     if missing := [each for each in expect_none if not all(each.partition("@"))]:
         raise UsageError(f"--expect-none: expected HANDLER@VERSION, got {missing[0]!r}")
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         uses = await client.versions()
     for use in uses:
-        print_json(asdict(use)) if json else print_line(str(use))
+        output.show(asdict(use), str(use))
     return int(any(use.active and f"{use.handler}@{use.version}" in expect_none for use in uses))
 
 
-async def describe(workflow: str, /, *, backend: Url) -> None:
+async def describe(workflow: str, /, *, backend: Url, output: Output = TEXT) -> None:
     """Describe a workflow: its status, what it waits for and since when, and its failure.
 
     WORKFLOW is its workflow id or its subject, in each command.
     """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        print_line(str(await client.describe(workflow)))
+        description = await client.describe(workflow)
+    output.show(to_json(description), str(description))
 
 
-async def history(workflow: str, /, *, backend: Url, json: AsJson = False) -> None:
-    """Print every event that a workflow has consumed and produced, in order.
-
-    Parameters
-    ----------
-    json
-        Print one history entry a line, as JSON, with its event.
-    """
+async def history(workflow: str, /, *, backend: Url, output: Output = TEXT) -> None:
+    """Print every event that a workflow has consumed and produced, in order."""
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         for entry in await client.history(workflow):
-            if json:
-                print_json(entry.to_dict())
-            else:
-                print_line(str(entry))
+            output.show(entry.to_dict(), str(entry))
 
 
 async def audit(
@@ -125,18 +111,13 @@ async def audit(
     *,
     backend: Url,
     limit: int = PAGE_MAX,
-    json: AsJson = False,
+    output: Output = TEXT,
 ) -> None:
     """Print who has acted on workflows and dead letters, when and why, the newest first.
 
     WORKFLOW: only the acts on this one.
-
-    Parameters
-    ----------
-    json
-        Print one act a line, as JSON.
     """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         fetch = partial(client.audit_log, workflow=workflow)
         async for entry in paged(fetch, limit):
-            print_json(entry.to_dict()) if json else print_line(str(entry))
+            output.show(entry.to_dict(), str(entry))

@@ -46,7 +46,6 @@ Every: TypeAlias = Annotated[bool, Parameter("--all", negative="")]
 DryRun: TypeAlias = Annotated[
     bool, Parameter(negative="", help="Change nothing; print what would be done and refused.")
 ]
-AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
 
 def load_system(name: str, backend: str) -> System:

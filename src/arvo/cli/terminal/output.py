@@ -3,10 +3,11 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Final, final
+from typing import Annotated, Any, Final, TypeAlias, final
 
 import orjson
-from attrs import define, field
+from attrs import define, field, frozen
+from cyclopts import Parameter
 from rich.console import Console
 
 from arvo.interpreters.runtime.batches import BatchResult
@@ -60,10 +61,41 @@ def print_json(content: Mapping[str, Any]) -> None:
     sys.stdout.write(printable_json(orjson.dumps(content).decode()) + "\n")
 
 
-def print_result(result: BatchResult) -> int:
+@final
+@frozen(kw_only=True)
+class _Output:
+    """How results are printed.
+
+    Parameters
+    ----------
+    json
+        Print results as JSON, one object a line.
+    """
+
+    json: Annotated[bool, Parameter("--json", negative="")] = False
+
+    def show(self, content: Mapping[str, Any], text: str) -> None:
+        """Print one result: its *content* as JSON, or its *text*."""
+        print_json(content) if self.json else print_line(text)
+
+
+# The parameter of each command that prints results.
+Output: TypeAlias = Annotated[_Output, Parameter("*")]
+TEXT: Final = _Output()
+
+
+def print_result(result: BatchResult, output: _Output) -> int:
     """Print how far an act on many has come; return the exit code, 1 if some were refused."""
-    print_line(str(result))
+    refusals = [{"id": id_, "reason": str(violation)} for id_, violation in result.refusals]
+    names = ("matched", "done", "gone", "refused", "more")
+    counts = {name: getattr(result, name) for name in names}
+    output.show({**counts, "refusals": refusals}, str(result))
     return 1 if result.refused else 0
+
+
+def print_done(output: _Output) -> int:
+    """Print the result of an act on one, which only a program needs; return the exit code 0."""
+    return print_result(BatchResult(matched=1, done=1), output) if output.json else 0
 
 
 def print_status(text: str) -> None:

@@ -1,6 +1,7 @@
 """Archive: a finished workflow is in the file before the store forgets it, whatever fails."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -176,6 +177,11 @@ def test_the_command_replays_an_archive(tmp_path: Path, capsys: pytest.CaptureFi
 
     assert run_command(["replay", f"{__name__}:empty", str(path)]) == 1
     assert "1 workflows, 1 of them differ" in capsys.readouterr().err
+
+    assert run_command(["replay", f"{__name__}:empty", str(path), "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["agrees"], printed["handler"]) == (False, "arvo.orc.order.fulfil")
+    assert {each["agrees"] for each in printed["turns"]} == {False}
 
 
 def test_the_command_names_an_archive_that_cannot_be_read(
