@@ -19,8 +19,9 @@ MAP: Final = {
     "statechart": set[str](),
     "handlers": {"core", "statechart"},
     "engine": {"core", "handlers"},
+    "agents": {"core", "handlers"},
     "interpreters": {"core", "handlers", "engine"},
-    "testing": {"core", "statechart", "handlers", "engine", "interpreters"},
+    "testing": {"core", "statechart", "handlers", "engine", "interpreters", "agents"},
     "telemetry": {"core", "handlers", "engine", "interpreters"},
     "console": {"core", "statechart", "handlers", "engine", "interpreters"},
     "mcp": {"core", "engine", "interpreters"},
@@ -38,7 +39,7 @@ MAP: Final = {
 # Files that every room may import, and that import none: which optional dependency is missing,
 # which exceptions come from outside of the code that they end, and how foreign text is shown.
 COMMON: Final = ("construct", "extras", "interrupts", "printable")
-PURE: Final = ("core", "statechart", "handlers", "engine")
+PURE: Final = ("core", "statechart", "handlers", "engine", "agents")
 
 # The folders of each room, lowest first: a folder imports those below it in its room, and none of
 # its own layer. The room's name alone is the folder of the files that lie in no sub-room.
@@ -68,6 +69,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"engine.history"},
         {"engine"},
     ),
+    "agents": ({"agents"},),
     "interpreters": (
         {"interpreters"},
         {"interpreters.ports"},
@@ -114,6 +116,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.laws.processes", "testing.conformance.retention"},
         {"testing.conformance.limits"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},
+        {"testing.agents"},
         {"testing.simulation.limits"},
         {"testing.simulation.faults", "testing.simulation.checks"},
         {"testing.simulation.cluster"},
