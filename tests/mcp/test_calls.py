@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -9,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 from arvo import Flow, System, Violated, ask, service, sleep, workflow
 from arvo.mcp import mcp_server
 from arvo.mcp.catalog import RESULT_TOOL
-from arvo.mcp.results import WORKFLOW_META
+from arvo.mcp.results import KEY_META, WORKFLOW_META
 from tests.interpreters.within import within
 from tests.mcp.clients import (
     CLOSE,
@@ -253,6 +254,37 @@ def test_a_begin_that_no_handler_can_take_names_its_dead_letter(mode: str) -> No
         ):
             result = await client.call_tool("expense_broken", EXPENSE)
         assert "needs an operator (ContractViolation: arvo.orc.expense.broken" in text_of(result)
+
+    within(go())
+
+
+@modes
+def test_a_call_that_is_repeated_with_its_key_begins_one_run(mode: str) -> None:
+    """A client that lost the connection does not know whether the first call came."""
+
+    async def go() -> None:
+        person = Person([GRANT, GRANT])
+        async with runtime_of() as runtime, client_of(runtime, mode, person) as client:
+            for key in ("k1", "k1", "k2"):
+                meta: Any = {KEY_META: key}
+                result = await client.call_tool("expense_approve", EXPENSE, meta=meta)
+                assert result.structured_content == {"receipt": "r-900"}
+            meta = {KEY_META: "k1"}
+            other = await client.call_tool("expense_approve", {**EXPENSE, "amount": 1}, meta=meta)
+            assert "workflow_id" in text_of(other)
+            assert len(await runtime.workflows()) == 2
+        assert len(person.forms) == 2
+
+    within(go())
+
+
+def test_no_caller_is_the_parent_of_a_run() -> None:
+    async def go() -> None:
+        async with runtime_of() as runtime, client_of(runtime, "legacy") as client:
+            parent = approve["1.0.0"].init(Expense("ann", 1), source="com.office.web").subject
+            forged = {**EXPENSE, "parentSubject$$": parent}
+            result = await client.call_tool("expense_approve", forged)
+        assert text_of(result) == "parentSubject$$: expected no such argument"
 
     within(go())
 

@@ -1,10 +1,12 @@
 """Calls: a call of a tool as an event, and what it becomes as its result."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final, final
 
 import orjson
 from attrs import define
+from mcp.server.request_state import authenticated_principal
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -17,7 +19,11 @@ from mcp_types import (
 from mcp_types.version import is_version_at_least
 
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.contracts.versioned_workflow import VersionedWorkflow
+from arvo.core.contracts.versioned_workflow import (
+    PARENT_SUBJECT,
+    BeginOptions,
+    VersionedWorkflow,
+)
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line
 from arvo.core.violations.violation import Violated
@@ -25,7 +31,7 @@ from arvo.interpreters.ports.errors import NoReply, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.mcp.catalog import RESULT_ID, RESULT_TOOL, Catalog
 from arvo.mcp.forms import SOURCE
-from arvo.mcp.results import WORKFLOW_META, answer_result, error_result
+from arvo.mcp.results import KEY_META, WORKFLOW_META, answer_result, error_result
 from arvo.mcp.sealing import Context, Seal
 from arvo.mcp.tasks import TASKS, TaskCreated
 from arvo.mcp.workflows import Workflows, asked, has_ended
@@ -76,18 +82,23 @@ class Calls:
             known = ", ".join(self.catalog.contracts)
             text = f"no tool is named {params.name!r}: there are {known}"
             raise MCPError(code=INVALID_PARAMS, message=text)
+        key = _key_of(context)
         if not isinstance(contract, VersionedWorkflow):
-            return await self._ask(contract, arguments)
-        event = contract.init(arguments, source=SOURCE)
+            return await self._ask(contract, arguments, key)
+        if PARENT_SUBJECT in arguments:
+            # No caller is the parent of a run.
+            return error_result(f"{PARENT_SUBJECT}: expected no such argument")
+        options: BeginOptions = {} if key is None or contract.key else {"workflow_id": key}
+        event = contract.init(arguments, source=SOURCE, **options)
         await self.runtime.send(event)
         if _wants_tasks(context):
             return TaskCreated.of(self.seal.seal(context, event.subject))
         return await self._wait(context, event.subject, params)
 
     async def _ask(
-        self, contract: VersionedContract[Any], arguments: Mapping[str, Any]
+        self, contract: VersionedContract[Any], arguments: Mapping[str, Any], key: str | None
     ) -> CallToolResult:
-        event = contract.accepts(arguments, source=SOURCE)
+        event = contract.accepts(arguments, source=SOURCE, id=key)
         answer = await self.runtime.request(event, timeout=self.timeout)
         return answer_result(contract, answer)
 
@@ -159,6 +170,14 @@ async def _ask_now(context: Context, forms: Mapping[str, Any]) -> dict[str, Elic
             form.params.message, form.params.requested_schema, context.request_id
         )
     return responses
+
+
+def _key_of(context: Context) -> str | None:
+    """Return an id that follows from the idempotency key of a call, for its caller alone."""
+    key = (context.meta or {}).get(KEY_META)
+    if not isinstance(key, str) or not key:
+        return None
+    return sha256(orjson.dumps([authenticated_principal(context), key])).hexdigest()[:32]
 
 
 def _can_ask(context: Context) -> bool:

@@ -17,6 +17,8 @@ from arvo.printable import printable
 TEXT_MAX: Final = 4_000
 # Where a result has the sealed id of its workflow.
 WORKFLOW_META: Final = "arvo/workflow"
+# Where a call has its idempotency key: the same in each attempt.
+KEY_META: Final = "arvo/idempotency-key"
 
 
 def answer_result(contract: VersionedContract[Any], answer: Event[Any]) -> CallToolResult:

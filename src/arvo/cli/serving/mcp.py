@@ -4,23 +4,30 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
 from arvo.cli.process.listen import listen, require_loopback
-from arvo.cli.terminal.errors import naming_extra
+from arvo.cli.terminal.errors import UsageError, format_error, naming_extra
 from arvo.cli.terminal.load import SystemName, Url, load_runtime
-from arvo.cli.terminal.output import print_status
+from arvo.cli.terminal.output import TEXT, Output, print_status
 from arvo.core.events.event import Event
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.interpreters.runtime.signals import on_interrupt
+
+if TYPE_CHECKING:
+    from arvo.mcp.pins import Pins
 
 # The variable that holds the secrets which seal ids, separated by commas.
 KEYS_VARIABLE: Final = "ARVO_MCP_KEYS"
 CALL_SECONDS: Final = 20.0
+# A server may be a container that starts first.
+PIN_SECONDS: Final = 120.0
 # Calls that run at the same time.
 CONNECTIONS_MAX: Final = 256
 
@@ -71,6 +78,69 @@ async def serve(
         require_loopback(listening, listen_on, remedy)
         print_status(f"MCP on http://{_address(listening)}/mcp")
         await _serve_http(make_app(server, runtime), listening)
+
+
+@mcp_app.command
+async def pin(
+    file: Path,
+    /,
+    *target: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    server: str | None = None,
+    check: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = TEXT,
+) -> int:
+    """Write the tools that an MCP server lists to a file, for the tools of an agent.
+
+    TARGET is the URL of the server, or the command that starts it. Prints what is added, removed
+    or changed since the file was written; review it like code, as a model reads it.
+
+    Parameters
+    ----------
+    server
+        The name of the server in contracts, such as weather; by default that in the file, or the
+        one that the server gives itself.
+    check
+        Change nothing; exit with 1 if the server lists something else than the file has.
+    """
+    if not target:
+        raise UsageError("TARGET: expected the URL of an MCP server, or the command of one")
+    with naming_extra("arvo mcp"):
+        from arvo.mcp.pins import Pins
+    before = Pins.read(file) if check or os.path.exists(file) else None  # noqa: ASYNC240, PTH110
+    listed = await _list_tools(target, server or (before.server if before else None))
+    changes = [*(before or Pins(listed.server, {})).changes(listed)]
+    for change in changes:
+        output.show({"change": change}, change)
+    if check:
+        return 1 if changes else 0
+    file.write_bytes(listed.write())  # noqa: ASYNC240 - nothing else runs
+    return 0
+
+
+async def _list_tools(target: Sequence[str], server: str | None) -> "Pins":
+    """List the tools at a URL, or of a command; raises `UsageError` if there is no server."""
+    with naming_extra("arvo mcp"):
+        from mcp.client.client import Client
+        from mcp.client.stdio import StdioServerParameters
+
+        from arvo.mcp.pins import list_pins
+    command, *arguments = target
+    is_url = command.startswith(("http://", "https://"))
+    place = command if is_url else StdioServerParameters(command=command, args=arguments)
+    try:
+        async with asyncio.timeout(PIN_SECONDS), Client(place) as client:
+            return await list_pins(client, server)
+    except (TimeoutError, OSError, ExceptionGroup) as error:
+        cause = _first(error)
+        if isinstance(cause, Violated):
+            raise cause from error
+        raise UsageError(f"{command} lists no tools: {format_error(cause)}") from error
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _keys(backend: str) -> list[str]:
