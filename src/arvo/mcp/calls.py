@@ -1,4 +1,4 @@
-"""Calls: a call of a tool as an event, and what it becomes as its result."""
+"""Calls: a call of a tool as an event, and the answer as its result."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -56,7 +56,7 @@ class Calls:
     async def call(
         self, context: Context, params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult | TaskCreated:
-        """Call a tool. What the caller can mend is a result that the model reads."""
+        """Call a tool. A fault that the caller can mend is a result, which the model reads."""
         try:
             return await self._call(context, params)
         except Violated as violated:
@@ -71,7 +71,7 @@ class Calls:
     ) -> CallToolResult | InputRequiredResult | TaskCreated:
         arguments = params.arguments or {}
         if params.request_state is not None:
-            # What an earlier round has returned, unsealed by the SDK.
+            # The state that an earlier round has returned, unsealed by the SDK.
             rounds, subject = orjson.loads(params.request_state)
             return await self._wait(context, subject, params, rounds)
         if params.name == RESULT_TOOL and self.catalog.has_workflows:
@@ -105,7 +105,7 @@ class Calls:
     async def _wait(
         self, context: Context, subject: str, params: CallToolRequestParams, rounds: int = 0
     ) -> CallToolResult | InputRequiredResult:
-        """Wait for the outcome of a workflow, and for what it asks meanwhile.
+        """Wait for the outcome of a workflow, and for its questions meanwhile.
 
         *rounds*: how often the client has called again without an answer.
         """
@@ -138,7 +138,7 @@ class Calls:
     async def _answer(
         self, subject: str, responses: Mapping[str, ElicitResult]
     ) -> tuple[dict[str, str], frozenset[str]]:
-        """Send answers; return what is wrong with some, and the ids of the others."""
+        """Send answers; return the faults of some, and the ids of the others."""
         record = await self.runtime.record(subject) if responses else None
         if record is None:
             return {}, frozenset()

@@ -17,7 +17,7 @@ from arvo.engine.system.exported import request_schema
 from arvo.engine.system.handler import Handler, is_workflow
 from arvo.engine.system.system import System
 
-# What each provider of models allows in the name of a tool, and how long.
+# Each provider of models allows names of so many characters.
 NAME_MAX: Final = 64
 _WORKFLOW_PREFIX: Final = f"{ORCHESTRATOR_PREFIX}."
 _PREFIXES: Final = (_WORKFLOW_PREFIX, "com.")

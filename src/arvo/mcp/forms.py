@@ -1,4 +1,4 @@
-"""Forms: what a workflow asks a person, as an elicitation; and the answer, as an event."""
+"""Forms: the question of a workflow to a person as an elicitation, and the answer as an event."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, final
@@ -22,7 +22,7 @@ SOURCE: Final = "arvo.mcp.client"
 DECLINED: Final = "Declined"
 
 _PRIMITIVES: Final = ("string", "number", "integer", "boolean")
-# What a field of a form may say of its value.
+# The keywords that the schema of a field of a form may have.
 _KEYWORDS: Final = (
     "type",
     "title",
@@ -47,7 +47,7 @@ class Question:
     contract: VersionedContract[Any]
 
     def form(self, problem: str | None = None) -> ElicitRequest:
-        """Return the form for a person. *problem*: what is wrong with the last answer.
+        """Return the form for a person. *problem*: the fault of the last answer.
 
         A form has flat fields only. Each answer of the contract gives its own; where they cannot
         be shown, one field takes the answer as JSON.

@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,30}")
 @final
 @frozen
 class Pin:
-    """One tool: what a model reads of it, and what it takes and returns."""
+    """One tool: the description that a model reads, and the schemas of arguments and result."""
 
     name: str
     description: str

@@ -22,7 +22,7 @@ Context = ServerRequestContext[Any, Any]
 # A person may take so long to answer.
 STATE_SECONDS: Final = 30 * 24 * 3600.0
 KEY_BYTES_MIN: Final = 32
-# Says what is sealed: the state of a request is sealed with the same keys.
+# Names the purpose: the state of a request is sealed with the same keys.
 _KIND: Final = "workflow"
 
 

@@ -47,7 +47,7 @@ class TaskParams(RequestParams):
 
 
 class UpdateParams(TaskParams):
-    """The answers to what a task asks."""
+    """The answers to the questions of a task."""
 
     input_responses: dict[str, ElicitResult] | None = None
 
@@ -69,7 +69,7 @@ class Tasks:
         server.add_request_handler("tasks/cancel", TaskParams, self.cancel)
 
     async def get(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Return the state of a task: what it asks, or its result."""
+        """Return the state of a task: its questions, or its result."""
         subject = self.seal.open(context, params.task_id)
         stored = await self.runtime.backend.workflow(subject)
         record = None if stored is None else stored.record
@@ -94,7 +94,7 @@ class Tasks:
         return task
 
     async def update(self, context: Context, params: UpdateParams) -> HandlerResult:
-        """Answer what a task asks."""
+        """Answer the questions of a task."""
         subject = self.seal.open(context, params.task_id)
         record = await self.runtime.record(subject)
         if record is not None:

@@ -1,4 +1,4 @@
-"""Workflows: what a workflow that a tool has begun asks, and how it ended."""
+"""Workflows: the questions and the end of a workflow that a tool has begun."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -28,7 +28,7 @@ QUESTIONS_MAX: Final = 20
 @final
 @define(eq=False)
 class Workflows:
-    """Waits for workflows, and answers what they ask."""
+    """Waits for workflows, and answers their questions."""
 
     runtime: Runtime
 
@@ -52,7 +52,7 @@ class Workflows:
             pause = min(2 * pause, POLL_SECONDS_MAX)
 
     async def questions(self, record: Record) -> Mapping[str, Question]:
-        """Return what a workflow asks people, by the ids of its requests, oldest first."""
+        """Return the questions of a workflow to people by the ids of its requests, oldest first."""
         ids = asked(record)[:QUESTIONS_MAX]
         handler = self.runtime.system.handler_at(record.handler)
         if not ids or not is_workflow(handler) or record.version not in handler.versions:
@@ -72,7 +72,7 @@ class Workflows:
     async def forms(
         self, record: Record, problems: Mapping[str, str], known: Collection[str] = ()
     ) -> dict[str, ElicitRequest]:
-        """Return the forms for what a workflow asks, without those that are *known*."""
+        """Return the forms of the questions of a workflow, without those that are *known*."""
         questions = await self.questions(record)
         return {
             id_: question.form(problems.get(id_))
@@ -81,7 +81,7 @@ class Workflows:
         }
 
     async def answer(self, record: Record, responses: Mapping[str, ElicitResult]) -> dict[str, str]:
-        """Send the answers of people, and return what is wrong with some, by their questions.
+        """Send the answers of people, and return the faults of some, by their questions.
 
         Of two answers to a question the first counts. A form that a person has closed without a
         choice leaves the question open.
