@@ -69,3 +69,30 @@ def test_closing_fails_the_waiting_senders() -> None:
         assert backpressure.depth is None
 
     within(go())
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_an_event_that_is_stored_while_others_are_counted_is_not_forgotten(
+    is_counted: bool,
+) -> None:
+    """Otherwise a sender passes a full queue. One that is counted twice holds it up a moment."""
+
+    async def go() -> None:
+        backpressure, stored = Backpressure(3), 2
+
+        async def count() -> int:
+            nonlocal stored
+            read = stored
+            await asyncio.sleep(0)
+            stored += 1
+            backpressure.add(1)
+            return stored if is_counted else read
+
+        for _ in range(2):
+            await backpressure.recount(count)
+            assert backpressure.depth is not None
+            assert backpressure.depth >= stored
+        await backpressure.recount(lambda: asyncio.sleep(0, stored))
+        assert backpressure.depth == stored
+
+    within(go())

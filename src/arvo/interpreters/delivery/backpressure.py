@@ -1,7 +1,7 @@
 """Backpressure: makes senders wait while too many events are under way."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
@@ -26,6 +26,8 @@ class Backpressure:
     depth: int | None = field(default=None, init=False)
     # Events that a sender has been admitted for and has not stored yet.
     _reserved: int = field(default=0, init=False)
+    # All events that this process has stored.
+    _stored: int = field(default=0, init=False)
     _senders: "deque[Future[None]]" = field(factory=deque, init=False)
 
     async def wait(self) -> None:
@@ -42,8 +44,20 @@ class Backpressure:
         finally:
             self._reserved -= 1
 
+    async def recount(self, count: Callable[[], Awaitable[int]]) -> None:
+        """Set the depth to a new count, and wake as many senders as there is room for.
+
+        The count may lack the events that this process stores while it is under way, so these are
+        added to it. Those that it has are counted twice until the next count: a sender may wait
+        for a moment, but none passes a full queue.
+        """
+        before = self._stored
+        depth = await count()
+        self.update(depth + self._stored - before)
+
     def add(self, change: int) -> None:
         """Change the depth by the events that this process stored, or acknowledged (negative)."""
+        self._stored += max(0, change)
         if self.depth is not None:
             self.update(max(0, self.depth + change))
 

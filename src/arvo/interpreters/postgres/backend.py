@@ -156,7 +156,9 @@ class PostgresBackend:
     async def wait_for_room(self) -> None:
         """Wait while `queue_max` messages are under way."""
         if self._backpressure.depth is None:
-            self._backpressure.update(await self._read(lambda c: deliveries.count(c, self.dsn)))
+            await self._backpressure.recount(
+                lambda: self._read(lambda c: deliveries.count(c, self.dsn))
+            )
         await self._backpressure.wait()
 
     async def receive(self, queue: str) -> Delivery:

@@ -97,7 +97,9 @@ class MaintenanceLoop:
         if is_claimable:
             self.claims.notify()
         if self.backpressure.depth is not None:
-            self.backpressure.update(await session.read(lambda c: deliveries.count(c, dsn)))
+            await self.backpressure.recount(
+                lambda: session.read(lambda c: deliveries.count(c, dsn))
+            )
         await self._purge(clock, now)
 
     async def _renew_lease(self, clock: float) -> bool:
