@@ -24,7 +24,7 @@ MAP: Final = {
     "testing": {"core", "statechart", "handlers", "engine", "interpreters", "agents"},
     "telemetry": {"core", "handlers", "engine", "interpreters"},
     "console": {"core", "statechart", "handlers", "engine", "interpreters"},
-    "mcp": {"core", "engine", "interpreters"},
+    "mcp": {"agents", "core", "handlers", "engine", "interpreters"},
     "cli": {
         "core",
         "statechart",

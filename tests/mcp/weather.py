@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 
 
 def weather_server(days: int = 1, *, with_alerts: bool = False, calls: Any = None) -> MCPServer:
@@ -16,7 +17,7 @@ def weather_server(days: int = 1, *, with_alerts: bool = False, calls: Any = Non
         if calls is not None:
             calls.append(city)
         if city == "Atlantis":
-            raise ValueError("no such city")
+            raise ToolError("no such city")
         return f"{city}: sun for {days} days"
 
     if with_alerts:

@@ -147,15 +147,19 @@ def tool(
         raise refusal("source", source, expected, "tool")
     is_workflow = isinstance(declared, VersionedWorkflow)
     return Tool(
-        name=_name_of(declared.type) if name is None else name,
+        name=tool_name(declared.type) if name is None else name,
         description=description or declared.description or declared.type,
         contract=declared,
         patience=None if is_workflow and spans == PATIENCE else spans,
     )
 
 
-def _name_of(event_type: str) -> str:
-    """Return the name of a contract's tool: `payment_refund` for `com.payment.refund`."""
+def tool_name(event_type: str) -> str:
+    """Return the name of a contract's tool.
+
+    >>> tool_name("com.payment.refund"), tool_name("arvo.orc.order.fulfil")
+    ('payment_refund', 'order_fulfil')
+    """
     short = event_type.removeprefix("com.").removeprefix("arvo.orc.")
     return re.sub(r"[^A-Za-z0-9_-]", "_", short)
 

@@ -1,13 +1,12 @@
 """Catalog: the contracts of a system as tools, by their names."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, final
 
 from attrs import frozen
 from mcp_types import Tool, ToolAnnotations
 
-from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
+from arvo.agents.tools import NAME, tool_name
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.payloads.secrets import has_secrets
@@ -16,11 +15,6 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.exported import request_schema
 from arvo.engine.system.handler import Handler, is_workflow
 from arvo.engine.system.system import System
-
-# Each provider of models allows names of so many characters.
-NAME_MAX: Final = 64
-_WORKFLOW_PREFIX: Final = f"{ORCHESTRATOR_PREFIX}."
-_PREFIXES: Final = (_WORKFLOW_PREFIX, "com.")
 
 # The tool by which a client that cannot be asked waits for a workflow.
 RESULT_TOOL: Final = "workflow_result"
@@ -49,7 +43,7 @@ class Catalog:
         for uri in chosen:
             if uri not in latest:
                 continue
-            name = tool_name(latest[uri].type)
+            name = _name(latest[uri])
             if name in contracts or name == RESULT_TOOL:
                 other = contracts[name].type if name in contracts else "the server's own tool"
                 expected = f"a type whose tool is not named {name} as that of {other}"
@@ -70,17 +64,10 @@ class Catalog:
         return [*tools, _RESULT] if self.has_workflows else tools
 
 
-def tool_name(event_type: str) -> str:
-    """Return the name of a contract's tool.
-
-    >>> tool_name("com.payment.charge"), tool_name("arvo.orc.order.fulfil")
-    ('payment_charge', 'order_fulfil')
-    """
-    for prefix in _PREFIXES:
-        event_type = event_type.removeprefix(prefix)
-    name = re.sub(r"[^a-zA-Z0-9_-]", "_", event_type)
-    if len(name) > NAME_MAX:
-        issue = Issue("contracts", f"a type of at most {NAME_MAX} characters", short_repr(name))
+def _name(contract: VersionedContract[Any]) -> str:
+    name = tool_name(contract.type)
+    if not NAME.fullmatch(name):
+        issue = Issue("contracts", f"a type that makes a name by {NAME.pattern}", short_repr(name))
         raise Violated(ConfigViolation("this contract makes no tool", issue))
     return name
 
