@@ -20,6 +20,7 @@ MAP: Final = {
     "handlers": {"core", "statechart"},
     "engine": {"core", "handlers"},
     "agents": {"core", "handlers"},
+    "models": {"core", "agents"},
     "interpreters": {"core", "handlers", "engine"},
     "testing": {"core", "statechart", "handlers", "engine", "interpreters", "agents"},
     "telemetry": {"core", "handlers", "engine", "interpreters"},
@@ -70,6 +71,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"engine"},
     ),
     "agents": ({"agents"},),
+    "models": ({"models"},),
     "interpreters": (
         {"interpreters"},
         {"interpreters.ports"},
@@ -333,6 +335,7 @@ def test_importing_arvo_loads_no_driver_no_cli_and_no_test_tool() -> None:
     """A handler's module should be cheap to import."""
     heavy = ["hypothesis", "pytest", "asyncpg", "nats", "cyclopts", "rich", "mermaidx", "sqlite3"]
     heavy += ["redis", "aio_pika", "confluent_kafka", "starlette", "httpx", "uvicorn", "jinja2"]
+    heavy += ["pydantic_ai", "genai_prices"]
     # A runtime, too: a module of handlers needs none.
     heavy += ["arvo.interpreters", "arvo.engine.history"]
     script = f"import sys, arvo; print([name for name in {heavy} if name in sys.modules])"
