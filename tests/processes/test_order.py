@@ -125,8 +125,12 @@ def test_signals_arrive_in_order_at_four_workers(start: Start) -> None:
     assert run_workflows(start, 60) == Outcome()
 
 
+# Those that are back in a moment; `make test-deep` restarts all of them, and often.
+QUICK_SERVERS = [it for it in SERVERS if it.id not in ("rabbit", "kafka")]
+
+
 @pytest.mark.promise("I1", "I4", "I8")
-@pytest.mark.parametrize("start", SERVERS)
+@pytest.mark.parametrize("start", QUICK_SERVERS)
 def test_signals_arrive_in_order_through_kills(start: Start) -> None:
     """I4: what a dead process had comes first again, and the server forgets no order."""
     assert run_workflows(start, 60, kills=1, restarts=1) == Outcome()
