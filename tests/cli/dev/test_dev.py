@@ -192,7 +192,7 @@ def test_a_program_that_ends_by_itself_is_reported(tmp_path: Path) -> None:
     [
         (
             ["--listen", "0.0.0.0:0"],
-            "--listen: 0.0.0.0:0 is reached by other machines, and nothing",
+            "--listen: 0.0.0.0:0 is reached by other machines",
         ),
         (["--listen", "here"], "--listen: expected HOST:PORT or :PORT, got 'here'"),
         (["--listen", "127.0.0.1:0", "--backend", "nothing:"], "names no known backend"),
