@@ -15,6 +15,7 @@ from pydantic_ai.usage import RequestUsage
 from arvo.agents.conversation import Answer, Prompt
 from arvo.core.violations.arguments import check_argument, check_function, refusal
 from arvo.models.messages import to_answer, to_messages, to_parameters
+from arvo.models.span import describe_request, describe_response
 
 # Below that the rest of a budget limits the answer; above, the provider's own limit does, which a
 # larger number would exceed.
@@ -62,6 +63,7 @@ def model(
     async def think(prompt: Prompt) -> Answer:
         messages, parameters = to_messages(prompt), to_parameters(prompt)
         chosen = _limit_output(settings, prompt.tokens_max)
+        describe_request(client(), prompt)
         if on_delta is None:
             response = await client().request(messages, chosen, parameters)
         else:
@@ -69,7 +71,9 @@ def model(
                 async for text in _texts(cast("AsyncIterator[object]", stream)):
                     on_delta(Delta(prompt.run, prompt.step, text))
                 response = stream.get()
-        return to_answer(response, cost(response.usage))
+        answer = to_answer(response, cost(response.usage))
+        describe_response(response, answer)
+        return answer
 
     think.__qualname__ = f"model({short!r})"
     return think
