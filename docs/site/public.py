@@ -14,14 +14,17 @@ from docs.site.signatures import signature_of
 
 PACKAGES: Final = (
     "arvo",
+    "arvo.agents",
     "arvo.codecs",
     "arvo.compose",
     "arvo.console",
     "arvo.mcp",
+    "arvo.models",
     "arvo.http",
     "arvo.statechart",
     "arvo.telemetry",
     "arvo.testing",
+    "arvo.testing.agents",
 )
 
 
