@@ -35,6 +35,7 @@ MAP: Final = {
         "telemetry",
         "console",
         "mcp",
+        "agents",
     },
 }
 # Files that every room may import, and that import none: which optional dependency is missing,

@@ -7,6 +7,7 @@ from typing import Final
 from cyclopts import App
 
 from arvo.cli.commands.acts import cancel, fork, migrate, revive
+from arvo.cli.commands.agents import agent_app
 from arvo.cli.commands.archives import replay
 from arvo.cli.commands.completion import completion_of
 from arvo.cli.commands.contracts import export, import_contract
@@ -37,6 +38,7 @@ app.command(completion_of(app))
 app.command(dead_letters_app)
 app.command(schedules_app)
 app.command(mcp_app)
+app.command(agent_app)
 
 
 def run_command(tokens: Sequence[str]) -> int:
