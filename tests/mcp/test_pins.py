@@ -1,5 +1,6 @@
 """Pins: the tools of another server are written to a file, and a changed one is named."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_the_command_pins_and_checks(
     """A check in CI fails where the server has changed since."""
     root = Path(__file__).parents[2]
     script = tmp_path / "weather.sh"
-    script.write_text(f"cd {root} && exec python -m tests.mcp.weather $1\n")
+    script.write_text(f"cd {root} && exec {sys.executable} -m tests.mcp.weather $1\n")
     file = str(tmp_path / "weather.lock.json")
 
     assert run_command(["mcp", "pin", file, "sh", str(script)]) == 0
