@@ -169,7 +169,7 @@ def test_a_contract_that_answers_nothing_is_no_tool(contract: Any) -> None:
         tool(contract["1.0.0"])
 
 
-@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "ä", "a.b"])
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "ä", "a.b", "final_result"])
 def test_a_name_that_providers_refuse_is_refused(name: str) -> None:
     """Otherwise the first call of the model would fail, in production."""
     with pytest.raises(Violated, match="name="):

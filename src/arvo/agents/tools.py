@@ -31,6 +31,8 @@ from arvo.handlers.services import declared_version
 
 # The names of tools that providers accept.
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The tool by which a model of a provider gives its final answer.
+FINAL: Final = "final_result"
 VERSION: Final = "1.0.0"
 # A service that never answers must not hold the run; a workflow ends by itself.
 PATIENCE: Final = timedelta(days=1)
@@ -46,6 +48,8 @@ class Key(str):
 def _check_name(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or not NAME.fullmatch(value):
         raise refusal("name", value, f"a name= that matches {NAME.pattern}", "a tool")
+    if value == FINAL:
+        raise refusal("name", value, "a name= that is not that of the final answer", "a tool")
 
 
 def _check_contract(_: object, __: object, value: Any) -> None:

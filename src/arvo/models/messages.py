@@ -21,9 +21,8 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
 from arvo.agents.conversation import Answer, Message, Prompt, ToolCall, Usage
+from arvo.agents.tools import FINAL
 
-# The tool by which a model gives its final answer, in the form that the contract has.
-FINAL: Final = "final_result"
 IGNORED: Final = "ignored: other tools were called with it"
 EMPTY: Final = "(no answer)"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
