@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests start many processes, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs docs-links pictures release-check api test-pythons lint types lock clean
+.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-pages test-docs test-deep mutate bench bench-check docs docs-links pictures release-check api test-pythons lint types lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -33,9 +33,12 @@ types: setup  ## mypy (strict) and pyright
 
 # Side by side, as tests with servers mostly wait, and the others compute. make begins the parts in
 # this order, so those that kill processes come last, when most of the others have ended.
-PARTS := test-testing test-others test-backends test-brokers types test-laws test-killed
+PARTS := test-testing test-pages test-docs test-backends test-others test-brokers types test-laws test-killed
 BROKERS := $(addprefix tests/interpreters/,kafka nats rabbit redis)
 KILLED := tests/end_to_end tests/processes
+PAGES := tests/cli tests/console
+DOCS := tests/docs tests/pages tests/examples tests/telemetry tests/test_release.py
+OWN := tests/testing tests/interpreters $(KILLED) $(PAGES) $(DOCS)
 
 test: lint  ## every check of the project: about eighteen minutes on two cores
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line $(PARTS)
@@ -56,7 +59,13 @@ test-killed:
 	@$(BIN)/pytest -m "not deep" $(KILLED)
 
 test-others:
-	@$(BIN)/pytest -m "not deep" tests src docs README.md $(patsubst %,--ignore=%,tests/testing tests/interpreters $(KILLED))
+	@$(BIN)/pytest -m "not deep" tests src $(OWN:%=--ignore=%)
+
+test-pages:
+	@$(BIN)/pytest -m "not deep" $(PAGES)
+
+test-docs:
+	@$(BIN)/pytest -m "not deep" $(DOCS) docs README.md
 
 test-deep: setup  ## the longer searches and kills, bench-check and mutation testing: hours
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"
