@@ -15,7 +15,7 @@ from arvo.core.command import Emit
 from arvo.core.contracts.simple import SimpleContract
 from arvo.core.contracts.version_spec import Version
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow, request_schema
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.secrets import hide_secrets
@@ -81,11 +81,8 @@ class Tool:
     @property
     def spec(self) -> ToolSpec:
         """The tool as a model sees it."""
-        schema = self.contract.accepted.schema
-        properties = {k: v for k, v in schema.get("properties", {}).items() if k != PARENT_SUBJECT}
-        required = [key for key in schema.get("required", ()) if key != PARENT_SUBJECT]
-        own = {"type": "object", **schema, "properties": properties, "required": required}
-        return ToolSpec(self.name, self.description, own)
+        own = {"type": "object", "properties": {}, "required": []}
+        return ToolSpec(self.name, self.description, own | request_schema(self.contract))
 
     def read(self, arguments: str) -> str | Issues:
         """Return arguments as the JSON text that the contract accepts, with its defaults.

@@ -30,12 +30,12 @@ from arvo.core.violations.violation import Violated
 from arvo.interpreters.ports.errors import NoReply, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.mcp.catalog import RESULT_ID, RESULT_TOOL, Catalog
-from arvo.mcp.forms import SOURCE
 from arvo.mcp.results import KEY_META, WORKFLOW_META, answer_result, error_result
 from arvo.mcp.sealing import Context, Seal
 from arvo.mcp.tasks import TASKS, TaskCreated
 from arvo.mcp.workflows import Workflows, asked, has_ended
 
+SOURCE: Final = "arvo.mcp.client"
 # From this version of the protocol on, a result asks for input and the client calls again.
 _ROUNDS_SINCE: Final = "2026-07-28"
 # Rounds without a question: a client gives up after ten, and would not know the id of the workflow.

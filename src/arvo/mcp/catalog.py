@@ -8,11 +8,10 @@ from mcp_types import Tool, ToolAnnotations
 
 from arvo.agents.tools import NAME, tool_name
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.contracts.versioned_workflow import VersionedWorkflow
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow, request_schema
 from arvo.core.payloads.secrets import has_secrets
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.system.exported import request_schema
 from arvo.engine.system.handler import Handler, is_workflow
 from arvo.engine.system.system import System
 

@@ -18,7 +18,6 @@ from arvo.mcp.results import shown_text
 # The field by which a person chooses one of several answers, and that of an answer as JSON.
 OUTCOME: Final = "outcome"
 AS_JSON: Final = "answer"
-SOURCE: Final = "arvo.mcp.client"
 DECLINED: Final = "Declined"
 
 _PRIMITIVES: Final = ("string", "number", "integer", "boolean")

@@ -130,15 +130,19 @@ async def list_pins(client: Client, server: str | None = None) -> Pins:
     return Pins.of(server, tools)
 
 
-async def pin(client: Client, path: str | Path, *, server: str | None = None) -> tuple[str, ...]:
+async def pin(
+    client: Client, path: str | Path, *, server: str | None = None, check: bool = False
+) -> tuple[str, ...]:
     """Write the tools that a server lists to a file, and return a line for each change in it.
 
     As `arvo mcp pin` does it, for a server that needs more than a URL. *client*: the connected one
     of the MCP SDK. *server*: its name in contracts; by default that in the file, or the one that
-    the server gives itself. Raises `Violated` for a file that holds something else.
+    the server gives itself. *check*: change nothing; the file must be there. Raises `Violated` for
+    a file that holds something else.
     """
     file = Path(path)
-    before = Pins.read(file) if file.exists() else None  # noqa: ASYNC240 - a small local file
+    before = Pins.read(file) if check or file.exists() else None  # noqa: ASYNC240 - a small local file
     listed = await list_pins(client, server or (before.server if before else None))
-    file.write_bytes(listed.write())  # noqa: ASYNC240
+    if not check:
+        file.write_bytes(listed.write())  # noqa: ASYNC240
     return tuple((before or Pins(listed.server, {})).changes(listed))

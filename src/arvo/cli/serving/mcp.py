@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
@@ -19,9 +19,6 @@ from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.interpreters.runtime.signals import on_interrupt
-
-if TYPE_CHECKING:
-    from arvo.mcp.pins import Pins
 
 # The variable that holds the secrets which seal ids, separated by commas.
 KEYS_VARIABLE: Final = "ARVO_MCP_KEYS"
@@ -104,32 +101,27 @@ async def pin(
     """
     if not target:
         raise UsageError("TARGET: expected the URL of an MCP server, or the command of one")
-    with naming_extra("arvo mcp"):
-        from arvo.mcp.pins import Pins
-    before = Pins.read(file) if check or os.path.exists(file) else None  # noqa: ASYNC240, PTH110
-    listed = await _list_tools(target, server or (before.server if before else None))
-    changes = [*(before or Pins(listed.server, {})).changes(listed)]
+    changes = await _pin(target, file, server, check)
     for change in changes:
         output.show({"change": change}, change)
-    if check:
-        return 1 if changes else 0
-    file.write_bytes(listed.write())  # noqa: ASYNC240 - nothing else runs
-    return 0
+    return 1 if check and changes else 0
 
 
-async def _list_tools(target: Sequence[str], server: str | None) -> "Pins":
-    """List the tools at a URL, or of a command; raises `UsageError` if there is no server."""
+async def _pin(
+    target: Sequence[str], file: Path, server: str | None, check: bool
+) -> tuple[str, ...]:
+    """Pin the tools at a URL, or of a command; raises `UsageError` if there is no server."""
     with naming_extra("arvo mcp"):
         from mcp.client.client import Client
         from mcp.client.stdio import StdioServerParameters
 
-        from arvo.mcp.pins import list_pins
+        from arvo.mcp import pin as pin_tools
     command, *arguments = target
     is_url = command.startswith(("http://", "https://"))
     place = command if is_url else StdioServerParameters(command=command, args=arguments)
     try:
         async with asyncio.timeout(PIN_SECONDS), Client(place) as client:
-            return await list_pins(client, server)
+            return await pin_tools(client, file, server=server, check=check)
     except (TimeoutError, OSError, ExceptionGroup) as error:
         cause = _first(error)
         if isinstance(cause, Violated):

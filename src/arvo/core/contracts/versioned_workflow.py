@@ -193,3 +193,15 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
     def complete(self, payload: C, *, source: str, **options: Unpack[EventOptions]) -> Event[C]:
         """Make the completion event of the workflow."""
         return self._make(self.completion, payload, source, options)
+
+
+def request_schema(contract: VersionedContract[Any]) -> dict[str, Any]:
+    """Return the schema of the payload that a contract accepts, without protocol keys."""
+    schema = contract.accepted.schema
+    if isinstance(properties := schema.get("properties"), dict):
+        properties.pop(PARENT_SUBJECT, None)
+    if "required" in schema:
+        schema["required"] = [key for key in schema["required"] if key != PARENT_SUBJECT]
+        if not schema["required"]:
+            del schema["required"]
+    return schema

@@ -6,7 +6,7 @@ from typing import Any, Final, final
 from attrs import define, field
 
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.contracts.versioned_workflow import request_schema
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
 
@@ -43,18 +43,6 @@ class Components:
         """Return the reference to a payload that a contract emits."""
         schema = contract.emitted[event_type].schema
         return self.ref(f"{event_type}.{contract.version}", schema)
-
-
-def request_schema(contract: VersionedContract[Any]) -> dict[str, Any]:
-    """Return the schema of the payload that a contract accepts, without protocol keys."""
-    schema = contract.accepted.schema
-    if isinstance(properties := schema.get("properties"), dict):
-        properties.pop(PARENT_SUBJECT, None)
-    if "required" in schema:
-        schema["required"] = [key for key in schema["required"] if key != PARENT_SUBJECT]
-        if not schema["required"]:
-            del schema["required"]
-    return schema
 
 
 def declared_contracts(system: System) -> Iterator[VersionedContract[Any]]:
